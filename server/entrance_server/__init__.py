@@ -1,0 +1,1 @@
+"""The Entrance server: accepts, persists, schedules, watches and answers for jobs."""

@@ -1,0 +1,83 @@
+"""The two names of a job: taskID, a number, and execID, which also names the instance that holds it.
+
+An execID is `exec_id` + LLL + MMM + application + instances + shortId, where LLL and MMM are the
+zero-padded lengths of the application's name and of the instances joined by `_`, and shortId is
+`creator_user_counter`. The counter here is the taskID, so that either name leads to the other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from entrance_server.domain import errors
+
+EXEC_ID_PREFIX = "exec_id"
+APPLICATION = "entrance"
+TASK_ID_MAX = 2**63 - 1
+MAX_ID_LENGTH = 1024  # characters
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecId:
+    """The parts of an execID."""
+
+    instance: str
+    creator: str
+    user: str
+    task_id: int
+
+    def __str__(self) -> str:
+        short = f"{self.creator}_{self.user}_{self.task_id}"
+        lengths = f"{len(APPLICATION):03d}{len(self.instance):03d}"
+        return f"{EXEC_ID_PREFIX}{lengths}{APPLICATION}{self.instance}{short}"
+
+
+def malformed(text: str) -> errors.InvalidRequest:
+    """The error for an id that is neither an execID nor a taskID."""
+    shown = text if len(text) <= 80 else text[:80] + "…"
+    return errors.InvalidRequest(
+        f"'{shown}' is neither an execID nor a taskID; send an id as execute or submit answered it.",
+        reason="MALFORMED_ID",
+        violations=[errors.FieldViolation("id", "must be an execID or a positive 64-bit taskID")],
+    )
+
+
+def task_id_of(text: str) -> int:
+    """The taskID in an id of either form.
+
+    Raises:
+        InvalidRequest: the text is of neither form.
+    """
+    if len(text) > MAX_ID_LENGTH:
+        raise malformed(text)
+    if text.startswith(EXEC_ID_PREFIX):
+        return _parse_exec_id(text)
+    return _parse_task_id(text, text)
+
+
+def _parse_task_id(digits: str, whole: str) -> int:
+    if not _DIGITS.fullmatch(digits):
+        raise malformed(whole)
+    value = int(digits)
+    if not 0 < value <= TASK_ID_MAX:
+        raise malformed(whole)
+    return value
+
+
+def _parse_exec_id(text: str) -> int:
+    lengths = text[len(EXEC_ID_PREFIX) : len(EXEC_ID_PREFIX) + 6]
+    if not re.fullmatch(r"[0-9]{6}", lengths):
+        raise malformed(text)
+    application, instances = int(lengths[:3]), int(lengths[3:])
+    rest = text[len(EXEC_ID_PREFIX) + 6 :]
+    if application == 0 or instances == 0 or len(rest) <= application + instances:
+        raise malformed(text)
+    parts = rest[application + instances :].rsplit("_", 1)
+    if len(parts) != 2 or "_" not in parts[0]:
+        raise malformed(text)
+    if parts[1] != str(int(parts[1])) if _DIGITS.fullmatch(parts[1]) else True:
+        raise malformed(text)
+    return _parse_task_id(parts[1], text)

@@ -1,0 +1,1 @@
+"""Where jobs are durable: the port, and its implementation on SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""Job logs: append, index, read from a line on, follow, split by level."""

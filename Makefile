@@ -1,0 +1,67 @@
+# Needs make and a Python from 3.11 on; everything else is installed into $(VENV).
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14
+PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+IMAGE := build/protos.binpb
+BASELINE := protos/baseline.binpb
+DEMO ?= entrance.cli.demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install test check demo format protos baseline lock clean
+
+help:  ## Show what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; \
+	do printf '%-16s %s\n' "$$target" "$$text"; done
+
+install: $(INSTALLED)  ## Install into VENV (.venv), with PYTHON (the first that is new enough)
+
+test: check  ## Install, check, then run every test
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
+	$(BIN)/python hatch_build.py --check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python hatch_build.py --image $(IMAGE)
+	$(BIN)/buf lint $(IMAGE) --path entrance
+	$(BIN)/buf breaking $(IMAGE) --against $(BASELINE) --path entrance/v1
+	$(BIN)/buf breaking $(IMAGE) --against $(BASELINE) --path entrance/engine --config buf.engine.yaml
+
+demo: $(INSTALLED)  ## Run real jobs on a service of their own and show them
+	$(BIN)/python -m $(DEMO)
+
+format: $(INSTALLED)  ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: $(INSTALLED)  ## Refresh the stubs after a change of a proto
+	$(BIN)/python hatch_build.py
+
+baseline: $(INSTALLED)  ## Make today's protos the ones that must not break; for a release
+	$(BIN)/python hatch_build.py --image $(IMAGE)
+	$(BIN)/buf build $(IMAGE) --path entrance --exclude-source-info --as-file-descriptor-set -o $(BASELINE)
+
+lock: $(INSTALLED)  ## Write requirements.lock anew; UPGRADE=--upgrade takes newer versions
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --quiet --output-file requirements.lock $(UPGRADE)
+
+clean:  ## Remove what make, the tools and the demo left
+	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Made anew when the lock changes, so that nothing unlocked stays behind.
+$(LOCKED): requirements.lock
+	$(if $(PYTHON),,$(error No Python from 3.11 to 3.14 found; name one: make PYTHON=/path/to/python))
+	@echo "Installing the locked packages into $(VENV); the first time this takes a minute or two."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(INSTALLED): $(LOCKED) pyproject.toml hatch_build.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -36,6 +36,13 @@ class JobSpec:
     source: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     request_id: str | None = None
+    prepared_code: str | None = None
+    """What really runs, where preprocessing changed the code; it is no part of the request."""
+
+    @property
+    def runnable_code(self) -> str:
+        """The code that the engine gets."""
+        return self.code if self.prepared_code is None else self.prepared_code
 
     @property
     def group(self) -> GroupKey:
@@ -81,6 +88,7 @@ class Job:
     error: JobError | None = None
     result_count: int = 0
     attempt: int = 1
+    progress_info: tuple[ProgressInfo, ...] = ()
 
     @property
     def exec_id(self) -> str:

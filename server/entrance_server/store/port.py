@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from entrance_server.domain.job import Job, JobError, JobSpec, ResultSet, SessionRecord, Token
+from entrance_server.domain.job import (
+    Job,
+    JobError,
+    JobSpec,
+    ProgressInfo,
+    ResultSet,
+    SessionRecord,
+    Token,
+)
 from entrance_server.domain.status import JobStatus
 
 
@@ -75,6 +83,7 @@ class Store(Protocol):
         error: JobError | None = None,
         progress: float | None = None,
         attempt: int | None = None,
+        progress_info: tuple[ProgressInfo, ...] | None = None,
     ) -> Job:
         """Compare-and-set of the state. `start_time` is set with Running, `end_time` with a final one.
 

@@ -1,0 +1,1 @@
+"""Runners and the sessions in them: start, find again, run code, end."""

@@ -1,0 +1,147 @@
+"""Starts runner processes on this machine, and tells whether one still lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+# What user code may see of the server's own environment.
+PASSED_ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+REAP_TIMEOUT = 10.0  # seconds
+POLL_INTERVAL = 0.02  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerProcess:
+    """A runner on this machine, known by what outlives a restart of the server."""
+
+    session_id: str
+    address: str
+    pid: int
+    process_start: float
+
+    @property
+    def socket(self) -> Path:
+        """The socket that the runner listens on."""
+        return Path(self.address.removeprefix("unix:"))
+
+    def find(self) -> psutil.Process | None:
+        """The process, or None when it has ended or its pid belongs to another one now."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.create_time() != self.process_start:
+                return None
+            return None if process.status() == psutil.STATUS_ZOMBIE else process
+        except psutil.NoSuchProcess:
+            return None
+
+    def is_alive(self) -> bool:
+        """Whether the runner runs, or is frozen."""
+        return self.find() is not None
+
+    def kill_tree(self) -> None:
+        """Ends the runner and all that descends from it, by force."""
+        process = self.find()
+        if process is None:
+            return
+        for member in [*process.children(recursive=True), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.send_signal(signal.SIGKILL)
+
+
+class LocalLauncher:
+    """Starts runners as detached children, each with a directory and a socket of its own."""
+
+    def __init__(
+        self,
+        *,
+        sessions_dir: Path,
+        runtime_dir: Path,
+        python_executable: str,
+        orphan_timeout: float,
+    ) -> None:
+        self._sessions_dir = sessions_dir
+        self._runtime_dir = runtime_dir
+        self._python = python_executable or sys.executable
+        self._orphan_timeout = orphan_timeout
+        # plain Popen, since asyncio's own transport kills its child when the loop closes
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def directory(self, session_id: str) -> Path:
+        """The session's own directory."""
+        return self._sessions_dir / session_id
+
+    def work_directory(self, session_id: str) -> Path:
+        """The working directory of the session's user code."""
+        return self.directory(session_id) / "work"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of user code: a few plain variables, nothing of the server's settings."""
+        return {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
+
+    async def launch(self) -> RunnerProcess:
+        """Starts a runner that waits for its session; it may not listen yet.
+
+        Raises:
+            OSError: the process or its directory could not be made.
+        """
+        session_id = secrets.token_hex(8)
+        address = f"unix:{self._runtime_dir / session_id}"
+        child = await asyncio.to_thread(self._start, session_id, address)
+        self._children[session_id] = child
+        return RunnerProcess(session_id, address, child.pid, psutil.Process(child.pid).create_time())
+
+    def _start(self, session_id: str, address: str) -> subprocess.Popen[bytes]:
+        self.work_directory(session_id).mkdir(parents=True, mode=0o700)
+        command = [self._python, "-m", "entrance_runner", "--address", address]
+        with (self.directory(session_id) / "runner.log").open("ab") as output:
+            return subprocess.Popen(
+                [*command, "--orphan-timeout", str(self._orphan_timeout)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.directory(session_id),
+                start_new_session=True,
+                env=self._runner_environment(),
+            )
+
+    async def reap(self, runner: RunnerProcess) -> int | None:
+        """Waits for the end of a runner, by force after a while, and removes what it left.
+
+        Returns:
+            Its exit status, negative for a signal; None for a runner that another server started.
+        """
+        try:
+            async with asyncio.timeout(REAP_TIMEOUT):
+                await _gone(runner)
+        except TimeoutError:
+            runner.kill_tree()
+            await _gone(runner)
+        child = self._children.pop(runner.session_id, None)
+        status = child.wait() if child else None  # it has ended, so this only collects its status
+        await asyncio.to_thread(self._clean, runner)
+        return status
+
+    def _clean(self, runner: RunnerProcess) -> None:
+        shutil.rmtree(self.directory(runner.session_id), ignore_errors=True)
+        runner.socket.unlink(missing_ok=True)
+
+    def _runner_environment(self) -> dict[str, str]:
+        python_path = os.environ.get("PYTHONPATH")
+        return self.environment() | ({"PYTHONPATH": python_path} if python_path else {})
+
+
+async def _gone(runner: RunnerProcess) -> None:
+    while runner.is_alive():
+        await asyncio.sleep(POLL_INTERVAL)

@@ -1,0 +1,190 @@
+"""The sessions of this server: taken by a job, given back, closed when idle for long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+
+from entrance_server.domain.job import GroupKey, SessionRecord
+from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
+from entrance_server.engines.session import EngineSession, SessionLost, SessionRefused
+from entrance_server.store.port import Store, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+IDLE_CHECK = 10.0  # seconds between looks at idle sessions, for those that expired or died
+
+
+class SessionPool:
+    """Idle sessions by group, and warm runners without one.
+
+    An async context manager: it owns the tasks that refill and expire. Leaving it closes what is idle
+    and lets go of what is busy, so that runs outlive this server.
+    """
+
+    def __init__(
+        self,
+        *,
+        launcher: LocalLauncher,
+        store: Store,
+        max_sessions: int,
+        warm_runners: int,
+        idle_timeout: float,
+        open_timeout: float,
+    ) -> None:
+        self._launcher = launcher
+        self._store = store
+        self._max_sessions = max_sessions
+        self._warm_runners = warm_runners
+        self._idle_timeout = idle_timeout
+        self._open_timeout = open_timeout
+        self._idle: dict[EngineSession, float] = {}  # to the loop time of its expiry
+        self._busy: set[EngineSession] = set()
+        self._warm: list[RunnerProcess] = []
+        self._refill = asyncio.Event()
+        self._idle_changed = asyncio.Event()
+        self._closing = False
+        self._tasks = asyncio.TaskGroup()
+        self._keepers: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> SessionPool:
+        await self._tasks.__aenter__()
+        self._keepers = [
+            self._tasks.create_task(self._keep_warm()),
+            self._tasks.create_task(self._expire()),
+        ]
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._closing = True
+        self._refill.set()
+        self._idle_changed.set()
+        await asyncio.wait(self._keepers)
+        idle, self._idle = list(self._idle), {}
+        warm, self._warm = self._warm, []
+        for session in [*idle, *map(EngineSession, warm)]:
+            self._tasks.create_task(self._end_quietly(session))
+        for session in self._busy:
+            await session.detach()
+        await self._tasks.__aexit__(None, None, None)
+
+    async def acquire(self, group: GroupKey, *, options: Mapping[str, str]) -> EngineSession:
+        """An idle session of the group, the last used first, or a new one.
+
+        Raises:
+            SessionRefused: the engine does not start; the message says why.
+            SessionLost: the runner ended while it started.
+        """
+        for session in reversed(self._idle):
+            if session.group == group:
+                del self._idle[session]
+                self._busy.add(session)
+                if session.runner.is_alive():
+                    return session
+                await self.discard(session)
+                break
+        self._make_room()
+        return await self._open(group, options)
+
+    def release(self, session: EngineSession) -> None:
+        """Gives a session back whose run has ended well."""
+        self._busy.discard(session)
+        self._idle[session] = asyncio.get_running_loop().time() + self._idle_timeout
+        self._idle_changed.set()
+
+    async def discard(self, session: EngineSession) -> int | None:
+        """Ends a session that can't be used again.
+
+        Returns:
+            The runner's exit status, negative for a signal; None where it is not known.
+        """
+        self._busy.discard(session)
+        return await self._end(session)
+
+    def adopt(self, session: EngineSession, *, busy: bool) -> None:
+        """Takes over a session that an earlier server opened."""
+        if busy:
+            self._busy.add(session)
+        else:
+            self.release(session)
+
+    async def _open(self, group: GroupKey, options: Mapping[str, str]) -> EngineSession:
+        runner = self._warm.pop(0) if self._warm else await self._launcher.launch()
+        self._refill.set()
+        session = EngineSession(runner)
+        self._busy.add(session)
+        try:
+            # durable before it is used, so that no restart loses sight of a process
+            await self._store.put_session(_record(runner, group))
+            await session.open(
+                group,
+                working_directory=self._launcher.work_directory(session.session_id),
+                environment=self._launcher.environment(),
+                options=options,
+                timeout=self._open_timeout,
+            )
+        except BaseException:
+            self._busy.discard(session)
+            self._tasks.create_task(self._end_quietly(session))
+            raise
+        return session
+
+    async def _end(self, session: EngineSession) -> int | None:
+        await session.close()
+        status = await self._launcher.reap(session.runner)
+        await self._store.remove_session(session.session_id)
+        return status
+
+    def _make_room(self) -> None:
+        while self._idle and len(self._idle) + len(self._busy) >= self._max_sessions:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._tasks.create_task(self._end_quietly(oldest))
+
+    async def _end_quietly(self, session: EngineSession) -> None:
+        try:
+            await self._end(session)
+        except StoreUnavailable as error:
+            # the record stays; the next start finds the process gone and removes it
+            log.warning("session not forgotten", session=session.session_id, error=str(error))
+
+    async def _keep_warm(self) -> None:
+        while not self._closing:
+            self._refill.clear()
+            try:
+                while len(self._warm) < self._warm_runners and not self._closing:
+                    self._warm.append(await self._launcher.launch())
+            except OSError as error:
+                log.warning("no warm runner", error=str(error))
+            await self._refill.wait()
+
+    async def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closing:
+            self._idle_changed.clear()
+            for session, deadline in list(self._idle.items()):
+                if deadline <= loop.time() or not session.runner.is_alive():
+                    self._idle.pop(session, None)
+                    await self._end_quietly(session)
+            check = loop.time() + IDLE_CHECK if self._idle else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(check):
+                    await self._idle_changed.wait()
+
+
+def _record(runner: RunnerProcess, group: GroupKey) -> SessionRecord:
+    return SessionRecord(
+        session_id=runner.session_id,
+        group=group,
+        address=runner.address,
+        pid=runner.pid,
+        process_start=runner.process_start,
+        create_time=datetime.now(UTC),
+    )
+
+
+__all__ = ["SessionLost", "SessionPool", "SessionRefused"]

@@ -1,0 +1,214 @@
+"""The server's side of one engine session: calls to its runner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf import duration_pb2
+
+from entrance.engine.v1 import engine_pb2 as pb
+from entrance.engine.v1 import engine_pb2_grpc
+from entrance_server.domain.job import GroupKey
+from entrance_server.engines.launcher import RunnerProcess
+
+Response = TypeVar("Response")
+
+CALL_DEADLINE = 10.0  # seconds
+CONNECT_RETRY = 0.02  # seconds
+
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 8 * 1024 * 1024),
+    ("grpc.max_send_message_length", 8 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # an address is one runner for ever, so a shared subchannel would only mix up their ends
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class SessionLost(Exception):
+    """The runner has ended, or does not answer any more."""
+
+
+class SessionRefused(Exception):
+    """The runner refused a call; the message says why."""
+
+
+class EngineSession:
+    """One engine session in a runner, for jobs of one group, one run at a time."""
+
+    def __init__(self, runner: RunnerProcess) -> None:
+        self.runner = runner
+        self.group: GroupKey | None = None
+        self._channel = grpc.aio.insecure_channel(runner.address, options=_CHANNEL_OPTIONS)
+        self._stub = engine_pb2_grpc.EngineServiceStub(self._channel)
+
+    @property
+    def session_id(self) -> str:
+        """Names the session."""
+        return self.runner.session_id
+
+    async def open(
+        self,
+        group: GroupKey,
+        *,
+        working_directory: Path,
+        environment: Mapping[str, str],
+        options: Mapping[str, str],
+        timeout: float,
+    ) -> None:
+        """Starts the engine; waits for the runner to listen first.
+
+        Raises:
+            SessionRefused: the engine did not start, or refused an option.
+            SessionLost: the runner ended.
+        """
+        request = pb.OpenSessionRequest(
+            session_id=self.session_id,
+            engine_type=group.engine_type,
+            user=group.user,
+            working_directory=str(working_directory),
+            environment=environment,
+            options=options,
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wait_until_listening()
+                await self._call(self._stub.OpenSession(request, timeout=timeout))
+        except TimeoutError:
+            raise SessionRefused(f"the engine did not start within {timeout:g} seconds") from None
+        except SessionLost as lost:
+            # the protocol's UNAVAILABLE here: the runner lives, its engine does not
+            raise SessionRefused(str(lost)) if self.runner.is_alive() else lost from None
+        self.group = group
+
+    async def describe(self) -> pb.DescribeResponse:
+        """What the runner hosts and does.
+
+        Raises:
+            SessionLost: the runner does not answer.
+        """
+        return await self._call(self._stub.Describe(pb.DescribeRequest(), timeout=CALL_DEADLINE))
+
+    async def run(
+        self, run_id: str, *, code: str, run_type: str, result_directory: Path, options: Mapping[str, str]
+    ) -> None:
+        """Starts a run; the same run again changes nothing.
+
+        Raises:
+            SessionRefused: the runner refused it.
+            SessionLost: the runner ended.
+        """
+        request = pb.RunRequest(
+            run_id=run_id,
+            code=code,
+            run_type=run_type,
+            result_directory=str(result_directory),
+            options=options,
+        )
+        await self._call(self._stub.Run(request, timeout=CALL_DEADLINE))
+
+    async def events(self, run_id: str, *, after_seq: int) -> AsyncIterator[Sequence[pb.Event]]:
+        """The events of a run after a number, in batches; asking for the next acknowledges the last.
+
+        A stream that breaks while the runner lives is opened again where it broke.
+
+        Raises:
+            SessionLost: the runner ended before the run did.
+        """
+        seq = after_seq
+        while True:
+            try:
+                async with aclosing(self._event_stream(run_id, seq)) as batches:
+                    async for events in batches:
+                        yield events
+                        seq = events[-1].seq
+                        if events[-1].HasField("end"):
+                            return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _BROKEN or not self.runner.is_alive():
+                    raise SessionLost(_sentence(error)) from None
+            await asyncio.sleep(CONNECT_RETRY)
+
+    async def _event_stream(self, run_id: str, seq: int) -> AsyncIterator[Sequence[pb.Event]]:
+        call = self._stub.StreamEvents()
+        try:
+            await call.write(pb.StreamEventsRequest(run_id=run_id, seq=seq))
+            while True:
+                response = await call.read()
+                if not isinstance(response, pb.StreamEventsResponse):
+                    return
+                if not response.events:
+                    continue
+                yield list(response.events)
+                await call.write(pb.StreamEventsRequest(seq=response.events[-1].seq))
+                if response.events[-1].HasField("end"):
+                    await call.done_writing()
+                    await call.read()
+                    return
+        except asyncio.InvalidStateError:
+            # a write on a call that has ended: its status tells why
+            code = await call.code()
+            raise grpc.aio.AioRpcError(
+                code, grpc.aio.Metadata(), grpc.aio.Metadata(), await call.details()
+            ) from None
+        finally:
+            call.cancel()
+
+    async def interrupt(self, run_id: str, *, grace: float) -> None:
+        """Begins to end a run; its end event tells when it is done."""
+        period = duration_pb2.Duration()
+        period.FromMilliseconds(int(grace * 1000))
+        request = pb.InterruptRequest(run_id=run_id, grace_period=period)
+        await self._call(self._stub.Interrupt(request, timeout=CALL_DEADLINE))
+
+    async def pause(self, run_id: str) -> None:
+        """Freezes a run."""
+        await self._call(self._stub.Pause(pb.PauseRequest(run_id=run_id), timeout=CALL_DEADLINE))
+
+    async def resume(self, run_id: str) -> None:
+        """Lets a frozen run go on."""
+        await self._call(self._stub.Resume(pb.ResumeRequest(run_id=run_id), timeout=CALL_DEADLINE))
+
+    async def close(self) -> None:
+        """Asks the runner to end its session and itself; one that has ended is no error."""
+        try:
+            await self._call(self._stub.Close(pb.CloseRequest(), timeout=CALL_DEADLINE))
+        except (SessionLost, SessionRefused):
+            self.runner.kill_tree()
+        finally:
+            await self.detach()
+
+    async def detach(self) -> None:
+        """Lets go of the runner without ending it."""
+        await self._channel.close()
+
+    async def _wait_until_listening(self) -> None:
+        while not self.runner.socket.exists():
+            if not self.runner.is_alive():
+                raise SessionLost("the runner ended while it started")
+            await asyncio.sleep(CONNECT_RETRY)
+
+    async def _call(self, call: Awaitable[Response]) -> Response:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _BROKEN:
+                raise SessionLost(_sentence(error)) from None
+            raise SessionRefused(_sentence(error)) from None
+
+
+_BROKEN = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED}
+)
+
+
+def _sentence(error: grpc.aio.AioRpcError) -> str:
+    return error.details() or error.code().name

@@ -1,0 +1,77 @@
+"""The jobs of this server that have not ended, as they are now."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from entrance_server.domain.job import Job, ProgressInfo, Resources
+from entrance_server.service.changes import Changes
+from entrance_server.service.views import ProgressView
+
+
+class LiveJob:
+    """A job in memory beside its durable form: its last stored state and what is only of the moment.
+
+    `progress_changes` counts every change, `job_changes` those of the job itself.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.progress_info: Sequence[ProgressInfo] = job.progress_info
+        self.resources: Resources | None = None
+        self.job_changes = Changes()
+        self.progress_changes = Changes()
+
+    def update(self, job: Job) -> None:
+        """Takes over what the store answered. A state never goes back: a final one stays."""
+        if self.job.status.is_final:
+            return
+        progress = job.progress if job.status.is_final else max(job.progress, self.job.progress)
+        self.job = dataclasses.replace(job, progress=progress)
+        self.job_changes.bump()
+        self.progress_changes.bump()
+
+    def advance(self, progress: float, progress_info: Sequence[ProgressInfo]) -> None:
+        """Takes over a progress report; the whole never goes back."""
+        if self.job.status.is_final:
+            return
+        self.job = dataclasses.replace(self.job, progress=max(progress, self.job.progress))
+        self.progress_info = progress_info
+        self.progress_changes.bump()
+
+    def measure(self, resources: Resources) -> None:
+        """Takes over a measurement of resources."""
+        self.resources = resources
+        self.progress_changes.bump()
+
+    def view(self) -> ProgressView:
+        """The progress now."""
+        return ProgressView(self.job, self.job.progress, self.progress_info, self.resources)
+
+
+class LiveJobs:
+    """All live jobs by their number."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[int, LiveJob] = {}
+
+    def add(self, job: Job) -> LiveJob:
+        """Puts a job under watch."""
+        live = LiveJob(job)
+        self._jobs[job.task_id] = live
+        return live
+
+    def get(self, task_id: int) -> LiveJob | None:
+        """A live job, or None for one that has ended or is not here."""
+        return self._jobs.get(task_id)
+
+    def remove(self, task_id: int) -> None:
+        """Forgets a job that has ended; followers keep the object they have."""
+        self._jobs.pop(task_id, None)
+
+    def __iter__(self) -> Iterator[LiveJob]:
+        return iter(list(self._jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self._jobs)

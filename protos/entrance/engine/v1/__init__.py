@@ -1,0 +1,1 @@
+"""The runner protocol's messages and stubs, generated from engine.proto."""

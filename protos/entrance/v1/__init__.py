@@ -1,0 +1,1 @@
+"""The public API's messages and stubs, generated from entrance.proto."""

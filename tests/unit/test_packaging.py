@@ -1,0 +1,101 @@
+"""What is installed, and what an import or a build brings along."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hatch_build
+
+ROOT = Path(hatch_build.__file__).parent
+STUBS = {
+    f"entrance/{name}{ending}"
+    for name in ("v1/entrance", "engine/v1/engine")
+    for ending in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
+}
+PACKAGES = ("entrance", "entrance_gateway", "entrance_runner", "entrance_server")
+
+
+def run(*command: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def modules_imported_by(code: str, *arguments: str) -> set[str]:
+    """The names that a fresh interpreter imports while it runs the code."""
+    report = run(sys.executable, "-X", "importtime", "-c", code, *arguments).stderr
+    return {line.rpartition("|")[2].strip() for line in report.splitlines()}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def files_of_the_wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """A wheel is built from the source distribution, as an installer would."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder)
+    (sdist,) = folder.glob("*.tar.gz")
+    offline = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet")
+    run(sys.executable, "-m", "pip", "wheel", *offline, "-w", folder, sdist)
+    (wheel,) = folder.glob("*.whl")
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_import_entrance_brings_in_nothing_heavy() -> None:
+    heavy = {"grpc", "google.protobuf", "pyarrow", "typer", "rich", "starlette", "entrance_server"}
+    assert not modules_imported_by("import entrance") & heavy
+
+
+def test_the_help_page_needs_no_server() -> None:
+    imported = modules_imported_by("from entrance.cli import main; main()", "--help")
+    assert "typer" in imported
+    assert not imported & {"entrance_server", "entrance_gateway", "entrance_runner"}
+
+
+def test_the_wheel_holds_every_stub_with_its_types(files_of_the_wheel: set[str]) -> None:
+    assert files_of_the_wheel >= STUBS
+
+
+def test_the_wheel_says_that_every_package_is_typed(files_of_the_wheel: set[str]) -> None:
+    assert files_of_the_wheel >= {f"{name}/py.typed" for name in PACKAGES}
+
+
+def test_the_wheel_puts_nothing_else_into_site_packages(files_of_the_wheel: set[str]) -> None:
+    top = {name.partition("/")[0] for name in files_of_the_wheel}
+    assert top == {*PACKAGES, "entrance-0.1.0.dist-info"}
+
+
+def test_a_stub_that_does_not_fit_its_proto_is_found_and_mended(tmp_path: Path) -> None:
+    protos = tmp_path / "protos"
+    shutil.copytree(ROOT / "protos", protos)
+    stub = protos / "entrance/v1/entrance_pb2.pyi"
+    orphan = protos / "entrance/v1/gone_pb2.py"
+    stub.write_text("")
+    orphan.touch()
+    assert hatch_build.stale(protos) == [stub, orphan]
+
+    hatch_build.refresh(protos)
+    assert hatch_build.stale(protos) == []
+    assert not orphan.exists()
+
+
+def test_the_lock_names_no_host() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "index-url" not in lock
+
+
+def test_the_lock_holds_the_tools_of_the_build(project: dict[str, Any]) -> None:
+    assert project["build-system"]["requires"] == project["dependency-groups"]["build"]

@@ -1,0 +1,1 @@
+"""The gRPC edge: turns calls into use cases, and what comes of them into messages."""

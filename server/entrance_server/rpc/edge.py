@@ -1,0 +1,113 @@
+"""What every call passes through, whatever its service: layers around the handler of its method."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from entrance_server.domain.errors import InvalidRequest
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+RpcHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[RpcHandler | None]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method by its full name `/<service>/<method>`; `streams` when it answers a stream."""
+
+    name: str
+    streams: bool
+
+    @property
+    def service(self) -> str:
+        """The service's full name."""
+        return self.name.split("/")[1]
+
+
+class Layer(Protocol):
+    """One concern of all calls."""
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        """The handler with this concern around it, or as it is where the method needs none of it.
+
+        Called once for each method, so that what depends on it alone is not decided in every call.
+        """
+
+
+class Edge(grpc.aio.ServerInterceptor):
+    """Puts layers around each handler, the first one outermost, when its method is first called."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = tuple(layers)
+        self._handlers: dict[str, RpcHandler] = {}
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> RpcHandler | None:
+        name = handler_call_details.method
+        if name in self._handlers:
+            return self._handlers[name]
+        handler = await continuation(handler_call_details)
+        if handler is not None:
+            self._handlers[name] = handler = self._wrapped(name, handler)
+        return handler
+
+    def _wrapped(self, name: str, handler: RpcHandler) -> RpcHandler:
+        method = Method(name, handler.response_streaming)
+        call = _decoding(handler)
+        for layer in reversed(self._layers):
+            call = layer.wrap(method, call)
+        return _rpc_handler(handler, call)
+
+
+def _decoding(handler: RpcHandler) -> Handler:
+    """The handler from the request's bytes on, so that the layers see bytes that are no message."""
+    call = _coroutine(handler)
+    decode = handler.request_deserializer
+    if handler.request_streaming or decode is None:
+        return call
+
+    async def decoded(request: bytes, context: Context) -> Any:
+        try:
+            message = decode(request)
+        except DecodeError as error:
+            raise InvalidRequest(
+                f"The request must be this method's message, with all text in UTF-8: {error}"
+            ) from error
+        return await call(message, context)
+
+    return decoded
+
+
+def _coroutine(handler: RpcHandler) -> Handler:
+    """The handler as one coroutine; one that yields messages writes them instead, and is closed."""
+    call: Any = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    if not inspect.isasyncgenfunction(call):
+        return cast(Handler, call)
+
+    async def written(request: Any, context: Context) -> None:
+        async with aclosing(call(request, context)) as messages:
+            async for message in messages:
+                await context.write(message)
+
+    return written
+
+
+def _rpc_handler(handler: RpcHandler, call: Handler) -> RpcHandler:
+    make, decode = {
+        (False, False): (grpc.unary_unary_rpc_method_handler, None),
+        (False, True): (grpc.unary_stream_rpc_method_handler, None),
+        (True, False): (grpc.stream_unary_rpc_method_handler, handler.request_deserializer),
+        (True, True): (grpc.stream_stream_rpc_method_handler, handler.request_deserializer),
+    }[handler.request_streaming, handler.response_streaming]
+    return make(call, decode, handler.response_serializer)

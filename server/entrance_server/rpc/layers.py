@@ -1,0 +1,186 @@
+"""The concerns of all calls: observation, errors, deadlines, identity, limits of streams."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, cast
+
+import grpc
+import structlog
+from grpc_status import rpc_status
+
+from entrance_server.domain.errors import Exhausted, PermissionDenied
+from entrance_server.rpc import caller, errors, ports
+from entrance_server.rpc.edge import Context, Handler, Method
+
+CREDENTIALS_KEY: Final = "authorization"
+
+
+class Observer(Protocol):
+    """Is told of every call when it ends; must not block."""
+
+    def __call__(
+        self, method: Method, *, user: str, code: grpc.StatusCode, seconds: float
+    ) -> None: ...
+
+
+class CallLog:
+    """An observer that writes a debug line for each call."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger(__name__).bind()
+
+    def __call__(self, method: Method, *, user: str, code: grpc.StatusCode, seconds: float) -> None:
+        self._log.debug("call", method=method.name, user=user, code=code.name, seconds=seconds)
+
+
+class Observation:
+    """Tells observers how each call ended and how long it took. Stands outside of Errors."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        async def call(request: Any, context: Context) -> Any:
+            started = time.perf_counter()
+            code = grpc.StatusCode.OK
+            try:
+                return await handler(request, context)
+            except grpc.aio.AbortError:
+                code = context.code()
+                raise
+            except (grpc.aio.BaseError, asyncio.CancelledError):
+                code = grpc.StatusCode.CANCELLED  # the client is gone, or the server stops
+                raise
+            finally:
+                seconds = time.perf_counter() - started
+                for observer in self._observers:
+                    observer(method, user=caller.user(), code=code, seconds=seconds)
+
+        return call
+
+
+class Errors:
+    """Turns what a handler raises into a status with details."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger(__name__).bind()
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        async def call(request: Any, context: Context) -> Any:
+            try:
+                return await handler(request, context)
+            except grpc.aio.BaseError:
+                raise  # gRPC's own: the call was aborted, or its client is gone
+            except Exception as error:
+                known = errors.known(error) or self._incident(method, error)
+            await context.abort_with_status(rpc_status.to_status(errors.status_of(known)))
+
+        return call
+
+    def _incident(self, method: Method, error: Exception) -> errors.InternalError:
+        incident = uuid.uuid4().hex
+        self._log.error("call failed", method=method.name, incident=incident, exc_info=error)
+        return errors.InternalError(incident)
+
+
+class Deadlines:
+    """Gives each unary call a deadline, in seconds, where its caller set none."""
+
+    def __init__(self, default: float) -> None:
+        self._default = default
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        if method.streams:
+            return handler
+
+        async def call(request: Any, context: Context) -> Any:
+            if cast(float | None, context.time_remaining()) is not None:
+                return await handler(request, context)
+            try:
+                async with asyncio.timeout(self._default) as limit:
+                    return await handler(request, context)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise errors.DeadlineExceeded(
+                    f"The call took longer than {self._default:g} s, the limit of calls without a "
+                    "deadline; set one to give it longer."
+                ) from error
+
+        return call
+
+
+class Identity:
+    """Finds out who calls. A service that is not open needs credentials."""
+
+    def __init__(
+        self,
+        authenticator: ports.Authenticator,
+        *,
+        open_services: Collection[str],
+        admin_services: Collection[str],
+    ) -> None:
+        self._authenticator = authenticator
+        self._open = frozenset(open_services)
+        self._admin = frozenset(admin_services)
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        if method.service in self._open:
+            return handler
+        needs_admin = method.service in self._admin
+
+        async def call(request: Any, context: Context) -> Any:
+            principal = await self._authenticator.authenticate(_credentials(context))
+            caller.set_principal(principal)
+            if needs_admin and not principal.is_admin:
+                raise PermissionDenied(f"{method.service} is for administrators alone.")
+            return await handler(request, context)
+
+        return call
+
+
+def _credentials(context: Context) -> str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == CREDENTIALS_KEY:
+            return cast(str, value)
+    return None
+
+
+class Streams:
+    """Limits the streams that one user has open at once. Stands inside of Identity."""
+
+    def __init__(self, per_user: int) -> None:
+        self._per_user = per_user
+        self._open: Counter[str] = Counter()
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        if not method.streams:
+            return handler
+
+        async def call(request: Any, context: Context) -> Any:
+            with self._slot(caller.user()):
+                return await handler(request, context)
+
+        return call
+
+    @contextmanager
+    def _slot(self, user: str) -> Iterator[None]:
+        if self._open[user] >= self._per_user:
+            raise Exhausted(
+                f"{user or 'Callers without credentials'} can't have more than {self._per_user} "
+                "streams open at once; end one first.",
+                reason="STREAM_LIMIT",
+            )
+        self._open[user] += 1
+        try:
+            yield
+        finally:
+            self._open[user] -= 1
+            if not self._open[user]:
+                del self._open[user]

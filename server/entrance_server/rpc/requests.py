@@ -1,0 +1,127 @@
+"""What callers ask for: from the public proto to the service's terms.
+
+The service validates values. Here are refused only those that have no counterpart in its terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import unquote
+
+from google.protobuf import timestamp_pb2
+
+from entrance.v1 import entrance_pb2 as pb
+from entrance_server.domain.errors import FieldViolation, InvalidRequest
+from entrance_server.domain.job import JobParams
+from entrance_server.logs.levels import LogLevel
+from entrance_server.rpc import enums
+from entrance_server.service.views import SubmitCommand
+from entrance_server.store.port import JobFilter
+
+Number = TypeVar("Number", bound=int)
+Value = TypeVar("Value")
+
+
+def submit_command(request: pb.ExecuteRequest | pb.SubmitRequest, *, peer: str) -> SubmitCommand:
+    """The job that an execute or a submit call asks for. `peer` is the caller as gRPC names it."""
+    return SubmitCommand(
+        code=request.execution_content.code,
+        run_type=request.execution_content.run_type,
+        params=job_params(request.params),
+        labels=dict(request.labels),
+        source=dict(request.source),
+        request_id=request.request_id,
+        priority=request.priority,
+        execute_user=request.execute_user if isinstance(request, pb.SubmitRequest) else "",
+        peer=address(peer),
+    )
+
+
+def job_params(params: pb.JobParams) -> JobParams:
+    """Variables and settings."""
+    configuration = params.configuration
+    return JobParams(
+        variable=dict(params.variable),
+        startup=dict(configuration.startup),
+        runtime=dict(configuration.runtime),
+        special=dict(configuration.special),
+    )
+
+
+def address(peer: str) -> str:
+    """The host in a peer's name such as `ipv4:10.0.0.7:50312`, or "" for one that has none."""
+    scheme, _, rest = peer.partition(":")
+    if scheme not in ("ipv4", "ipv6"):
+        return ""
+    host, _, _ = unquote(rest).rpartition(":")
+    return host.strip("[]")
+
+
+def job_filter(request: pb.ListJobsRequest) -> JobFilter:
+    """Which jobs to list.
+
+    Raises:
+        InvalidRequest: a status or a time is none that exists.
+    """
+    return JobFilter(
+        statuses=_known(request.statuses, enums.STATUS_FROM_PROTO, "statuses"),
+        execute_user=request.execute_user or None,
+        creator=request.creator or None,
+        engine_type=request.engine_type or None,
+        create_time_from=(
+            _time(request.create_time_from, "createTimeFrom")
+            if request.HasField("create_time_from")
+            else None
+        ),
+        create_time_to=(
+            _time(request.create_time_to, "createTimeTo")
+            if request.HasField("create_time_to")
+            else None
+        ),
+    )
+
+
+def log_levels(request: pb.StreamLogRequest) -> frozenset[LogLevel]:
+    """Which levels to send; none means all.
+
+    Raises:
+        InvalidRequest: a level is none that exists.
+    """
+    return _known(request.levels, enums.LEVEL_FROM_PROTO, "levels")
+
+
+def log_size(request: pb.LogRequest) -> int | None:
+    """How many lines at most, or None where the caller leaves it to the service."""
+    return request.size if request.HasField("size") else None
+
+
+def distinct_level(request: pb.LogRequest) -> bool:
+    """Whether to split the log by level; so unless the caller says no."""
+    return request.distinct_level if request.HasField("distinct_level") else True
+
+
+def _known(
+    numbers: Iterable[Number], table: Mapping[Number, Value], field: str
+) -> frozenset[Value]:
+    wanted = frozenset(numbers)
+    unknown = sorted(wanted - table.keys())
+    if unknown:
+        raise _refusal(field, f"{unknown[0]} is none of the values {sorted(table)}")
+    return frozenset(table[number] for number in wanted)
+
+
+def _time(timestamp: timestamp_pb2.Timestamp, field: str) -> datetime:
+    try:
+        return timestamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise _refusal(
+            field, "must be between the years 1 and 9999, with nanos from 0 to 999,999,999"
+        ) from error
+
+
+def _refusal(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{field}: {description}.", violations=[FieldViolation(field, description)]
+    )

@@ -1,0 +1,92 @@
+"""The gRPC server: the public service, and beside it health, reflection and channelz."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from entrance.v1 import entrance_pb2, entrance_pb2_grpc
+from entrance_server.rpc import layers, ports
+from entrance_server.rpc.edge import Edge
+
+SERVICE: Final = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"].full_name
+CHANNELZ: Final = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one server and one caller may use at most."""
+
+    request_bytes: int = 4 * 1024 * 1024
+    concurrent_calls: int = 20_000
+    streams_per_user: int = 1_000
+    default_deadline: float = 60.0  # seconds, for unary calls that set none
+    keepalive_interval: float = 60.0  # seconds of silence after which a client is asked for a sign
+    keepalive_timeout: float = 20.0  # seconds that it has for it
+    ping_interval: float = 10.0  # seconds that a client leaves between pings of its own
+
+
+def create_server(
+    servicer: entrance_pb2_grpc.EntranceServiceServicer,
+    *,
+    authenticator: ports.Authenticator,
+    health_servicer: health.aio.HealthServicer,
+    limits: Limits = Limits(),
+    observers: Sequence[layers.Observer] = (),
+) -> grpc.aio.Server:
+    """A server without a port, not yet started.
+
+    Args:
+        servicer: Serves EntranceService.
+        authenticator: Knows callers. Only health and reflection are open to others.
+        health_servicer: Tells the status of SERVICE and of the server (""), which the caller sets.
+        limits: What is refused as too much.
+        observers: Are told of every call when it ends.
+    """
+    edge = Edge(
+        [
+            layers.Observation(observers),
+            layers.Errors(),
+            layers.Deadlines(limits.default_deadline),
+            layers.Identity(
+                authenticator,
+                open_services=(health.SERVICE_NAME, reflection.SERVICE_NAME),
+                admin_services=(CHANNELZ,),
+            ),
+            layers.Streams(limits.streams_per_user),
+        ]
+    )
+    server = grpc.aio.server(
+        interceptors=[edge],
+        options=_options(limits),
+        maximum_concurrent_rpcs=limits.concurrent_calls,
+    )
+    entrance_pb2_grpc.add_EntranceServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflection.enable_server_reflection(
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    channelz.add_channelz_servicer(server)
+    return server
+
+
+def _options(limits: Limits) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.enable_channelz", 1),
+        ("grpc.so_reuseport", 0),  # a second server on the port fails instead of sharing it
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.keepalive_time_ms", round(limits.keepalive_interval * 1000)),
+        ("grpc.keepalive_timeout_ms", round(limits.keepalive_timeout * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),  # a quiet stream is asked as long as it lasts
+        (
+            "grpc.http2.min_ping_interval_without_data_ms",
+            round(limits.ping_interval * 1000),
+        ),
+    ]

@@ -4,6 +4,8 @@ CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 IMAGE := build/protos.binpb
@@ -47,21 +49,23 @@ baseline: $(INSTALLED)  ## Make today's protos the ones that must not break; for
 	$(BIN)/python hatch_build.py --image $(IMAGE)
 	$(BIN)/buf build $(IMAGE) --path entrance --exclude-source-info --as-file-descriptor-set -o $(BASELINE)
 
-lock: $(INSTALLED)  ## Write requirements.lock anew; UPGRADE=--upgrade takes newer versions
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-header --quiet --output-file requirements.lock $(UPGRADE)
+lock: $(INSTALLED)  ## Write the locks anew; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock
+	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
 
 clean:  ## Remove what make, the tools and the demo left
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# Made anew when the lock changes, so that nothing unlocked stays behind.
-$(LOCKED): requirements.lock
+# Made anew when a lock changes, so that nothing unlocked stays behind. The build's tools come first,
+# since one locked package has no wheel and is built with them.
+$(LOCKED): requirements.lock requirements-build.lock
 	$(if $(PYTHON),,$(error No Python from 3.11 to 3.14 found; name one: make PYTHON=/path/to/python))
 	@echo "Installing the locked packages into $(VENV); the first time this takes a minute or two."
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PIP) install --require-hashes -r requirements-build.lock
+	$(PIP) install --require-hashes --no-build-isolation -r requirements.lock
 	@touch $@
 
 $(INSTALLED): $(LOCKED) pyproject.toml hatch_build.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

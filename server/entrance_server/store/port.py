@@ -23,6 +23,17 @@ class StoreUnavailable(Exception):
     """The store can't be reached, is locked or full; nothing was changed."""
 
 
+class SchemaTooNew(Exception):
+    """A newer release has written the database; this one would not understand it."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database has schema revision {revision}, which this release does not know; "
+            "start the release that wrote it, or a newer one."
+        )
+        self.revision = revision
+
+
 class TransitionRefused(Exception):
     """The job was not in an expected state; `job` is how it is."""
 
@@ -50,13 +61,20 @@ class Store(Protocol):
     """
 
     async def open(self) -> None:
-        """Connects and migrates. Called once, before anything else."""
+        """Connects and migrates. Called once, before anything else.
+
+        Raises:
+            SchemaTooNew: a newer release has written the database.
+        """
 
     async def close(self) -> None:
         """Finishes the writes that were begun and disconnects."""
 
     async def create_job(self, spec: JobSpec, *, instance: str) -> tuple[Job, bool]:
         """Makes a job durable; the flag tells whether it is new.
+
+        Numbers rise from 1 and are never given out again. Two specs with the same `request_id` are
+        the same when all else but `source.requestIP`, which the service sets, is the same.
 
         Raises:
             RequestIdReused: `spec.request_id` was used by the same submit user with another spec.
@@ -68,10 +86,13 @@ class Store(Protocol):
     async def list_jobs(
         self, where: JobFilter, *, limit: int, before_task_id: int | None = None
     ) -> Sequence[Job]:
-        """Jobs by falling number; `before_task_id` goes on after a page."""
+        """Jobs by falling number; `before_task_id` goes on after a page.
 
-    async def unfinished_jobs(self, instance: str) -> Sequence[Job]:
-        """The jobs of an instance that have not ended, by rising number."""
+        Their `code` is empty and their `params` are unset, so that a page stays small.
+        """
+
+    async def unfinished_jobs(self, instance: str | None = None) -> Sequence[Job]:
+        """The jobs that have not ended, of an instance or of all, by rising number."""
 
     async def transition(
         self,
@@ -85,11 +106,14 @@ class Store(Protocol):
         attempt: int | None = None,
         progress_info: tuple[ProgressInfo, ...] | None = None,
     ) -> Job:
-        """Compare-and-set of the state. `start_time` is set with Running, `end_time` with a final one.
+        """Compare-and-set of the state; sets `start_time` with Running, `end_time` with a final one.
 
-        Fields left None stay as they are. A final state clears `paused`.
+        Fields left None stay as they are, but for `error`: it is always set, so that the next try
+        clears the error of the one before. A final state clears `paused`. Expected states that `to` can't
+        follow do not count.
 
         Raises:
+            NotFound: there is no such job.
             TransitionRefused: the job was in none of the expected states.
         """
 
@@ -97,11 +121,16 @@ class Store(Protocol):
         """Sets the flag of a job that has not ended.
 
         Raises:
+            NotFound: there is no such job.
             TransitionRefused: the job has ended.
         """
 
     async def add_result(self, task_id: int, result: ResultSet) -> Job:
-        """Adds a result set and counts it; one with the same index is replaced and not counted again."""
+        """Adds a result set, or replaces the one with its index, and counts them.
+
+        Raises:
+            NotFound: there is no such job.
+        """
 
     async def list_results(
         self, task_id: int, *, limit: int, after_index: int = -1
@@ -112,7 +141,11 @@ class Store(Protocol):
         """One result set, or None."""
 
     async def clear_results(self, task_id: int) -> Job:
-        """Forgets a job's result sets, before another try."""
+        """Forgets a job's result sets, before another try.
+
+        Raises:
+            NotFound: there is no such job.
+        """
 
     async def put_session(self, record: SessionRecord) -> None:
         """Adds a session, or replaces the one with its id."""

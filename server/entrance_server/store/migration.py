@@ -1,0 +1,27 @@
+"""Brings a database to the schema of this release."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from entrance_server.store.port import SchemaTooNew
+
+
+def migrate(connection: Connection) -> None:
+    """Runs the revisions that are missing, in the transaction of the connection.
+
+    Raises:
+        SchemaTooNew: the database has a revision that this release does not know.
+    """
+    config = Config()
+    config.set_main_option("script_location", "entrance_server.store:migrations")
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if unknown:
+        raise SchemaTooNew(", ".join(sorted(unknown)))
+    command.upgrade(config, "head")

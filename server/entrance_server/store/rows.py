@@ -1,0 +1,198 @@
+"""Rows of the store to values of the domain, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Row
+
+from entrance_server.domain.job import (
+    Column,
+    GroupKey,
+    Job,
+    JobError,
+    JobParams,
+    JobSpec,
+    ProgressInfo,
+    ResultSet,
+    ResultType,
+    SessionRecord,
+    Token,
+)
+
+_SET_BY_SERVICE = frozenset({"requestIP"})  # keys of `source` that are not the caller's own
+
+
+def job_from(row: Row[Any]) -> Job:
+    """The job in a row of `jobs`."""
+    spec = JobSpec(
+        submit_user=row.submit_user,
+        execute_user=row.execute_user,
+        creator=row.creator,
+        engine_type=row.engine_type,
+        run_type=row.run_type,
+        code=row.code,
+        params=JobParams(**row.params),
+        labels=row.labels,
+        source=row.source,
+        priority=row.priority,
+        request_id=row.request_id,
+        prepared_code=row.prepared_code,
+    )
+    return Job(
+        task_id=row.task_id,
+        spec=spec,
+        instance=row.instance,
+        status=row.status,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        paused=row.paused,
+        progress=row.progress,
+        session_id=row.session_id,
+        start_time=row.start_time,
+        end_time=row.end_time,
+        error=None if row.error_code is None else JobError(row.error_code, row.error_message),
+        result_count=row.result_count,
+        attempt=row.attempt,
+        progress_info=tuple(ProgressInfo(*part) for part in row.progress_info),
+    )
+
+
+def new_job_values(job: Job) -> dict[str, Any]:
+    """The row of `jobs` for a new job, whose number the database gives."""
+    return _spec_values(job.spec) | {
+        "instance": job.instance,
+        "status": job.status,
+        "paused": job.paused,
+        "progress": job.progress,
+        "create_time": job.create_time,
+        "update_time": job.update_time,
+        "result_count": job.result_count,
+        "attempt": job.attempt,
+        "progress_info": progress_values(job.progress_info),
+    }
+
+
+def _spec_values(spec: JobSpec) -> dict[str, Any]:
+    return {
+        "submit_user": spec.submit_user,
+        "execute_user": spec.execute_user,
+        "creator": spec.creator,
+        "engine_type": spec.engine_type,
+        "run_type": spec.run_type,
+        "code": spec.code,
+        "prepared_code": spec.prepared_code,
+        "params": _params(spec.params),
+        "labels": dict(spec.labels),
+        "source": dict(spec.source),
+        "priority": spec.priority,
+        "request_id": spec.request_id,
+        "request_digest": None if spec.request_id is None else spec_digest(spec),
+    }
+
+
+def progress_values(parts: Iterable[ProgressInfo]) -> list[list[Any]]:
+    """The column of `jobs` that holds the parts of a run."""
+    return [[p.id, p.succeed_tasks, p.failed_tasks, p.running_tasks, p.total_tasks] for p in parts]
+
+
+def spec_digest(spec: JobSpec) -> bytes:
+    """Equal for two specs of one request, whatever the service itself put in."""
+    source = {key: value for key, value in spec.source.items() if key not in _SET_BY_SERVICE}
+    asked = [
+        spec.submit_user,
+        spec.execute_user,
+        spec.creator,
+        spec.engine_type,
+        spec.run_type,
+        spec.code,
+        _params(spec.params),
+        dict(spec.labels),
+        source,
+        spec.priority,
+    ]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
+
+
+def _params(params: JobParams) -> dict[str, dict[str, str]]:
+    parts: Mapping[str, Mapping[str, str]] = {
+        "variable": params.variable,
+        "startup": params.startup,
+        "runtime": params.runtime,
+        "special": params.special,
+    }
+    return {name: dict(values) for name, values in parts.items()}
+
+
+def result_from(row: Row[Any]) -> ResultSet:
+    """The result set in a row of `results`."""
+    return ResultSet(
+        index=row.result_index,
+        type=ResultType(row.type),
+        media_type=row.media_type,
+        file_name=row.file_name,
+        row_count=row.row_count,
+        size_bytes=row.size_bytes,
+        columns=tuple(Column(*column) for column in row.columns),
+        statement=row.statement,
+    )
+
+
+def result_values(task_id: int, result: ResultSet) -> dict[str, Any]:
+    """The row of `results` for a result set."""
+    return {
+        "task_id": task_id,
+        "result_index": result.index,
+        "type": result.type.value,
+        "media_type": result.media_type,
+        "file_name": result.file_name,
+        "row_count": result.row_count,
+        "size_bytes": result.size_bytes,
+        "columns": [[c.name, c.data_type, c.comment] for c in result.columns],
+        "statement": result.statement,
+    }
+
+
+def session_from(row: Row[Any]) -> SessionRecord:
+    """The session in a row of `sessions`."""
+    return SessionRecord(
+        session_id=row.session_id,
+        group=GroupKey(row.user, row.creator, row.engine_type),
+        address=row.address,
+        pid=row.pid,
+        process_start=row.process_start,
+        create_time=row.create_time,
+    )
+
+
+def session_values(record: SessionRecord) -> dict[str, Any]:
+    """The row of `sessions` for a session."""
+    return {
+        "session_id": record.session_id,
+        "user": record.group.user,
+        "creator": record.group.creator,
+        "engine_type": record.group.engine_type,
+        "address": record.address,
+        "pid": record.pid,
+        "process_start": record.process_start,
+        "create_time": record.create_time,
+    }
+
+
+def token_from(row: Row[Any]) -> Token:
+    """The token in a row of `tokens`."""
+    return Token(row.token_id, row.user, row.is_admin, row.secret_hash, row.create_time)
+
+
+def token_values(token: Token) -> dict[str, Any]:
+    """The row of `tokens` for a token."""
+    return {
+        "token_id": token.token_id,
+        "user": token.user,
+        "is_admin": token.is_admin,
+        "secret_hash": token.secret_hash,
+        "create_time": token.create_time,
+    }

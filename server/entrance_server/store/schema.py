@@ -1,0 +1,166 @@
+"""The tables of the store, and how domain values are kept in their columns."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from entrance_server.domain.status import JobStatus
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, kept as microseconds since the epoch."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Counts the microseconds; exact, as no float takes part."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Gives the time back in UTC."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class JsonText(TypeDecorator[Any]):
+    """A value of lists, dicts, texts and numbers, kept as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Writes the shortest JSON."""
+        if value is None:
+            return None
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Reads the JSON."""
+        return None if value is None else json.loads(value)
+
+
+class StatusText(TypeDecorator[JobStatus]):
+    """A job's state, kept by its name on the wire."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: JobStatus | None, dialect: Dialect) -> str | None:
+        """Writes the name."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> JobStatus | None:
+        """Finds the state by its name."""
+        return None if value is None else JobStatus(value)
+
+
+# SQLite gives out numbers only for a column of the type INTEGER.
+_TaskId = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("task_id", _TaskId, primary_key=True, autoincrement=True),
+    Column("instance", Text, nullable=False),
+    Column("status", StatusText, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("submit_user", Text, nullable=False),
+    Column("execute_user", Text, nullable=False),
+    Column("creator", Text, nullable=False),
+    Column("engine_type", Text, nullable=False),
+    Column("run_type", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("prepared_code", Text),
+    Column("params", JsonText, nullable=False),
+    Column("labels", JsonText, nullable=False),
+    Column("source", JsonText, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("request_id", Text),
+    Column("request_digest", LargeBinary),
+    Column("session_id", Text),
+    Column("create_time", UtcTime, nullable=False),
+    Column("update_time", UtcTime, nullable=False),
+    Column("start_time", UtcTime),
+    Column("end_time", UtcTime),
+    Column("error_code", Integer),
+    Column("error_message", Text),
+    Column("result_count", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("progress_info", JsonText, nullable=False),
+    UniqueConstraint("submit_user", "request_id"),
+    Index(None, "execute_user", "task_id"),
+    Index(None, "creator", "task_id"),
+    Index(None, "status", "task_id"),
+    Index(None, "create_time"),
+    Index(None, "instance", "status"),
+    sqlite_autoincrement=True,  # a number is never given out again
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey(jobs.c.task_id, ondelete="CASCADE"), primary_key=True),
+    Column("result_index", Integer, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("row_count", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("columns", JsonText, nullable=False),
+    Column("statement", Integer, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("creator", Text, nullable=False),
+    Column("engine_type", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_start", Double, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False, unique=True),
+    Column("create_time", UtcTime, nullable=False),
+)

@@ -1,0 +1,344 @@
+"""The store on a SQL database, by SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Executable, Insert, Row, Update, exc
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from entrance_server.domain import errors
+from entrance_server.domain.job import (
+    Job,
+    JobError,
+    JobSpec,
+    ProgressInfo,
+    ResultSet,
+    SessionRecord,
+    Token,
+)
+from entrance_server.domain.status import JobStatus, may_follow
+from entrance_server.store import rows, statements
+from entrance_server.store.connect import Engines, is_unavailable, open_engines
+from entrance_server.store.migration import migrate
+from entrance_server.store.port import JobFilter, StoreUnavailable, TransitionRefused
+from entrance_server.store.writer import Writer
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """The time now, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    engines: Engines
+    writer: Writer
+    readers: ThreadPoolExecutor
+
+
+class SqlStore:
+    """A store in the database of a URL such as `sqlite:////var/lib/entrance/entrance.db`.
+
+    One thread writes and commits all waiting changes together; a few threads read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        readers: int = 4,
+        max_waiting_writes: int = 1024,
+    ) -> None:
+        self._url = url
+        self._clock = clock
+        self._reader_count = readers
+        self._max_waiting_writes = max_waiting_writes
+        self._connected: _Connected | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Connects and migrates."""
+        engines = await asyncio.to_thread(self._migrated_engines)
+        self._connected = _Connected(
+            engines=engines,
+            writer=Writer(engines.writer, capacity=self._max_waiting_writes),
+            readers=ThreadPoolExecutor(self._reader_count, thread_name_prefix="store-reader"),
+        )
+
+    async def close(self) -> None:
+        """Finishes the writes that were begun and disconnects."""
+        if (connected := self._connected) is None:
+            return
+        self._connected = None
+        await connected.writer.close()
+        await asyncio.to_thread(connected.readers.shutdown)
+        connected.engines.dispose()
+
+    async def create_job(self, spec: JobSpec, *, instance: str) -> tuple[Job, bool]:
+        """Makes a job durable, or finds the one that the same request made before."""
+
+        def add(connection: Connection) -> Job:
+            now = self._clock()
+            job = Job(0, spec, instance, JobStatus.INITED, create_time=now, update_time=now)
+            task_id = connection.execute(statements.ADD_JOB, rows.new_job_values(job)).scalar_one()
+            return dataclasses.replace(job, task_id=task_id)
+
+        try:
+            return await self._write(add), True
+        except exc.IntegrityError:
+            return await self._find_request(spec), False
+
+    async def _find_request(self, spec: JobSpec) -> Job:
+        asked = {"p_submit_user": spec.submit_user, "p_request_id": spec.request_id}
+        row = await self._read_one(statements.FIND_REQUEST, asked)
+        if row is None:  # what was refused was something else
+            raise ValueError(f"the store can't keep {spec!r}")
+        if row.request_digest != rows.spec_digest(spec):
+            raise errors.RequestIdReused(
+                f"Request id '{spec.request_id}' was used by job {row.task_id} with another body; "
+                "send a new request id for a new job."
+            )
+        return rows.job_from(row)
+
+    async def get_job(self, task_id: int) -> Job | None:
+        """One job, or None."""
+        row = await self._read_one(statements.GET_JOB, {"p_task_id": task_id})
+        return None if row is None else rows.job_from(row)
+
+    async def list_jobs(
+        self, where: JobFilter, *, limit: int, before_task_id: int | None = None
+    ) -> Sequence[Job]:
+        """Jobs by falling number."""
+        statement = statements.list_jobs(where, before_task_id)
+        return await self._read_all(statement, {"p_limit": limit}, rows.job_from)
+
+    async def unfinished_jobs(self, instance: str) -> Sequence[Job]:
+        """The jobs of an instance that have not ended."""
+        asked = {"p_instance": instance}
+        return await self._read_all(statements.UNFINISHED_JOBS, asked, rows.job_from)
+
+    async def transition(
+        self,
+        task_id: int,
+        to: JobStatus,
+        *,
+        expect: Collection[JobStatus],
+        session_id: str | None = None,
+        error: JobError | None = None,
+        progress: float | None = None,
+        attempt: int | None = None,
+        progress_info: tuple[ProgressInfo, ...] | None = None,
+    ) -> Job:
+        """Compare-and-set of the state."""
+        parts = None if progress_info is None else rows.progress_values(progress_info)
+        values: dict[str, object] = {
+            "p_expect": [status for status in expect if may_follow(status, to)],
+            "p_status": to,
+            "p_ends": to.is_final,
+            "p_session_id": session_id,
+            "p_progress": progress,
+            "p_attempt": attempt,
+            "p_progress_info": parts,
+            "p_error_code": None if error is None else error.code,
+            "p_error_message": None if error is None else error.message,
+        }
+
+        def step(connection: Connection) -> Job:
+            now = self._clock()
+            times = {
+                "p_start_time": now if to is JobStatus.RUNNING else None,
+                "p_end_time": now if to.is_final else None,
+            }
+            return self._change(connection, statements.TRANSITION, task_id, now, values | times)
+
+        return await self._write(step)
+
+    async def set_paused(self, task_id: int, paused: bool) -> Job:
+        """Sets the flag of a job that has not ended."""
+
+        def hold(connection: Connection) -> Job:
+            values = {"p_paused": paused}
+            return self._change(connection, statements.SET_PAUSED, task_id, self._clock(), values)
+
+        return await self._write(hold)
+
+    async def add_result(self, task_id: int, result: ResultSet) -> Job:
+        """Adds or replaces a result set."""
+
+        def add(connection: Connection) -> Job:
+            key = {"p_task_id": task_id, "p_index": result.index}
+            values = rows.result_values(task_id, result)
+            try:
+                _put(connection, statements.REPLACE_RESULT, statements.ADD_RESULT, key, values)
+            except exc.IntegrityError:
+                raise _no_such_job(task_id) from None
+            return self._count_results(connection, task_id)
+
+        return await self._write(add)
+
+    async def list_results(
+        self, task_id: int, *, limit: int, after_index: int = -1
+    ) -> Sequence[ResultSet]:
+        """A job's result sets by rising index."""
+        asked = {"p_task_id": task_id, "p_after": after_index, "p_limit": limit}
+        return await self._read_all(statements.LIST_RESULTS, asked, rows.result_from)
+
+    async def get_result(self, task_id: int, index: int) -> ResultSet | None:
+        """One result set, or None."""
+        asked = {"p_task_id": task_id, "p_index": index}
+        row = await self._read_one(statements.GET_RESULT, asked)
+        return None if row is None else rows.result_from(row)
+
+    async def clear_results(self, task_id: int) -> Job:
+        """Forgets a job's result sets."""
+
+        def clear(connection: Connection) -> Job:
+            connection.execute(statements.CLEAR_RESULTS, {"p_task_id": task_id})
+            return self._count_results(connection, task_id)
+
+        return await self._write(clear)
+
+    async def put_session(self, record: SessionRecord) -> None:
+        """Adds or replaces a session."""
+        key = {"p_key": record.session_id}
+        values = rows.session_values(record)
+        await self._write(
+            lambda connection: _put(
+                connection, statements.REPLACE_SESSION, statements.ADD_SESSION, key, values
+            )
+        )
+
+    async def remove_session(self, session_id: str) -> None:
+        """Forgets a session."""
+
+        def remove(connection: Connection) -> None:
+            connection.execute(statements.REMOVE_SESSION, {"p_session_id": session_id})
+
+        await self._write(remove)
+
+    async def list_sessions(self) -> Sequence[SessionRecord]:
+        """All sessions, by time of creation."""
+        return await self._read_all(statements.LIST_SESSIONS, {}, rows.session_from)
+
+    async def put_token(self, token: Token) -> None:
+        """Adds or replaces a token."""
+        key = {"p_key": token.token_id}
+        values = rows.token_values(token)
+        await self._write(
+            lambda connection: _put(
+                connection, statements.REPLACE_TOKEN, statements.ADD_TOKEN, key, values
+            )
+        )
+
+    async def find_token(self, secret_hash: bytes) -> Token | None:
+        """The token with this hash, or None."""
+        row = await self._read_one(statements.FIND_TOKEN, {"p_secret_hash": secret_hash})
+        return None if row is None else rows.token_from(row)
+
+    async def list_tokens(self) -> Sequence[Token]:
+        """All tokens, by time of creation."""
+        return await self._read_all(statements.LIST_TOKENS, {}, rows.token_from)
+
+    def _migrated_engines(self) -> Engines:
+        """Blocks."""
+        with _failures_told():
+            engines = open_engines(self._url, readers=self._reader_count)
+            try:
+                with engines.writer.begin() as connection:
+                    migrate(connection)
+            except BaseException:
+                engines.dispose()
+                raise
+            return engines
+
+    def _change(
+        self,
+        connection: Connection,
+        statement: ReturningUpdate[Any],
+        task_id: int,
+        now: datetime,
+        values: Mapping[str, object],
+    ) -> Job:
+        """Changes a job if its state allows it."""
+        key = {"p_task_id": task_id}
+        row = connection.execute(statement, {**key, "p_now": now, **values}).one_or_none()
+        if row is not None:
+            return rows.job_from(row)
+        row = connection.execute(statements.GET_JOB, key).one_or_none()
+        if row is None:
+            raise _no_such_job(task_id)
+        raise TransitionRefused(rows.job_from(row))
+
+    def _count_results(self, connection: Connection, task_id: int) -> Job:
+        return self._change(connection, statements.COUNT_RESULTS, task_id, self._clock(), {})
+
+    async def _write(self, operation: Callable[[Connection], T]) -> T:
+        return await self._connection().writer.run(operation)
+
+    async def _read_one(
+        self, statement: Executable, asked: Mapping[str, object]
+    ) -> Row[Any] | None:
+        found = await self._read_all(statement, asked, lambda row: row)
+        return found[0] if found else None
+
+    async def _read_all(
+        self, statement: Executable, asked: Mapping[str, object], convert: Callable[[Row[Any]], T]
+    ) -> list[T]:
+        connected = self._connection()
+
+        def read() -> list[T]:
+            with _failures_told(), connected.engines.reader.connect() as connection:
+                return [convert(row) for row in connection.execute(statement, dict(asked))]
+
+        return await asyncio.get_running_loop().run_in_executor(connected.readers, read)
+
+    def _connection(self) -> _Connected:
+        if self._connected is None:
+            raise StoreUnavailable("the store is not open")
+        return self._connected
+
+
+def _put(
+    connection: Connection,
+    replace: Update,
+    add: Insert,
+    key: Mapping[str, object],
+    values: Mapping[str, object],
+) -> None:
+    """Replaces the row with a key, or adds it."""
+    if connection.execute(replace, {**key, **values}).rowcount == 0:
+        connection.execute(add, dict(values))
+
+
+def _no_such_job(task_id: int) -> errors.NotFound:
+    return errors.NotFound(f"There is no job {task_id}.")
+
+
+@contextlib.contextmanager
+def _failures_told() -> Iterator[None]:
+    """Tells failures of the database in words of the port."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(str(error)) from error
+    except exc.SQLAlchemyError as error:
+        if is_unavailable(error):
+            raise StoreUnavailable(str(error)) from error
+        raise

@@ -31,7 +31,7 @@ class ServerSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 9104
     """The gRPC port; 0 takes a free one."""
     instance: str = ""
-    """The instance name in execIDs; empty means `<host name>:<port>`, as chosen at the first start."""
+    """The instance name in execIDs; empty means `<host name>:<port>` of the first start."""
     store_url: str = ""
     """The store as an SQLAlchemy URL; empty means SQLite in the data directory."""
 
@@ -40,7 +40,7 @@ class ServerSettings(BaseSettings):
     engine_aliases: dict[str, str] = Field(default_factory=dict)
     """Further names of engine types, such as `{"hive": "duckdb"}`."""
     python_executable: str = ""
-    """The Python that runs the runners and the code of Python jobs; empty means the server's own."""
+    """The Python of runners and of Python jobs; empty means the server's own."""
 
     max_code_bytes: PositiveInt = 1024 * 1024
     """The largest code that a submit may carry."""
@@ -61,7 +61,7 @@ class ServerSettings(BaseSettings):
     orphan_timeout: Seconds = 600.0
     """Seconds after which a runner that no server asks for ends by itself."""
     kill_grace: Seconds = 3.0
-    """Seconds that a job has to end by itself after a kill, before its processes are ended by force."""
+    """Seconds that a killed job has to end by itself, before its processes are ended by force."""
 
     max_streams_per_user: PositiveInt = 1_000
     """Streams (log, progress, watch, results) that one user may have open at once."""

@@ -1,4 +1,4 @@
-"""Errors that callers see. `rpc/errors.py` maps each class to a gRPC code, the gateway to an envelope."""
+"""Errors that callers see; `rpc/errors.py` maps each class to a gRPC code."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class FieldViolation:
 class EntranceError(Exception):
     """Base of every error that an answer tells the caller.
 
-    `reason` is a stable upper-case word for programs; `err_code` the documented number, or None where
-    the contract has none.
+    `reason` is a stable upper-case word for programs; `err_code` the documented number, or None
+    where the contract has none.
     """
 
     reason = "ERROR"

@@ -1,4 +1,4 @@
-"""The two names of a job: taskID, a number, and execID, which also names the instance that holds it.
+"""The two names of a job: taskID, a number, and execID, which also names the job's instance.
 
 An execID is `exec_id` + LLL + MMM + application + instances + shortId, where LLL and MMM are the
 zero-padded lengths of the application's name and of the instances joined by `_`, and shortId is
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from entrance_server.domain import errors
 
@@ -35,11 +36,16 @@ class ExecId:
         return f"{EXEC_ID_PREFIX}{lengths}{APPLICATION}{self.instance}{short}"
 
 
+def directory_of(task_id: int) -> PurePath:
+    """Where a job's files are under a root; no directory gets more than a thousand jobs."""
+    return PurePath(str(task_id // 1000), str(task_id))
+
+
 def malformed(text: str) -> errors.InvalidRequest:
     """The error for an id that is neither an execID nor a taskID."""
     shown = text if len(text) <= 80 else text[:80] + "…"
     return errors.InvalidRequest(
-        f"'{shown}' is neither an execID nor a taskID; send an id as execute or submit answered it.",
+        f"'{shown}' is neither an execID nor a taskID; send an id as submit answered it.",
         reason="MALFORMED_ID",
         violations=[errors.FieldViolation("id", "must be an execID or a positive 64-bit taskID")],
     )
@@ -76,8 +82,6 @@ def _parse_exec_id(text: str) -> int:
     if application == 0 or instances == 0 or len(rest) <= application + instances:
         raise malformed(text)
     parts = rest[application + instances :].rsplit("_", 1)
-    if len(parts) != 2 or "_" not in parts[0]:
-        raise malformed(text)
-    if parts[1] != str(int(parts[1])) if _DIGITS.fullmatch(parts[1]) else True:
+    if len(parts) != 2 or "_" not in parts[0] or parts[1].startswith("0"):
         raise malformed(text)
     return _parse_task_id(parts[1], text)

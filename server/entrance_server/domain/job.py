@@ -31,7 +31,7 @@ class JobSpec:
     engine_type: str
     run_type: str
     code: str
-    params: JobParams = JobParams()
+    params: JobParams = field(default_factory=JobParams)
     labels: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
@@ -165,8 +165,8 @@ class ResultSet:
 class SessionRecord:
     """A runner that a later server can attach to again. `address` is a gRPC target.
 
-    `pid` with `process_start` (seconds since the epoch, as the kernel tells it) names the process even
-    when the pid was given to another one since.
+    `pid` with `process_start` (seconds since the epoch, as the kernel tells it) names the process
+    even when the pid was given to another one since.
     """
 
     session_id: str

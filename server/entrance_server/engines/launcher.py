@@ -16,7 +16,17 @@ from pathlib import Path
 import psutil
 
 # What user code may see of the server's own environment.
-PASSED_ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+PASSED_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+)
 
 REAP_TIMEOUT = 10.0  # seconds
 POLL_INTERVAL = 0.02  # seconds
@@ -100,7 +110,9 @@ class LocalLauncher:
         address = f"unix:{self._runtime_dir / session_id}"
         child = await asyncio.to_thread(self._start, session_id, address)
         self._children[session_id] = child
-        return RunnerProcess(session_id, address, child.pid, psutil.Process(child.pid).create_time())
+        return RunnerProcess(
+            session_id, address, child.pid, psutil.Process(child.pid).create_time()
+        )
 
     def _start(self, session_id: str, address: str) -> subprocess.Popen[bytes]:
         self.work_directory(session_id).mkdir(parents=True, mode=0o700)
@@ -130,10 +142,14 @@ class LocalLauncher:
             await _gone(runner)
         child = self._children.pop(runner.session_id, None)
         status = child.wait() if child else None  # it has ended, so this only collects its status
-        await asyncio.to_thread(self._clean, runner)
+        await self.clean(runner)
         return status
 
-    def _clean(self, runner: RunnerProcess) -> None:
+    async def clean(self, runner: RunnerProcess) -> None:
+        """Removes what a runner that has ended left on disk."""
+        await asyncio.to_thread(self._remove_files, runner)
+
+    def _remove_files(self, runner: RunnerProcess) -> None:
         shutil.rmtree(self.directory(runner.session_id), ignore_errors=True)
         runner.socket.unlink(missing_ok=True)
 
@@ -143,5 +159,6 @@ class LocalLauncher:
 
 
 async def _gone(runner: RunnerProcess) -> None:
-    while runner.is_alive():
+    # a runner that an earlier server started is no child, so that nothing tells of its end
+    while runner.is_alive():  # noqa: ASYNC110
         await asyncio.sleep(POLL_INTERVAL)

@@ -22,8 +22,8 @@ IDLE_CHECK = 10.0  # seconds between looks at idle sessions, for those that expi
 class SessionPool:
     """Idle sessions by group, and warm runners without one.
 
-    An async context manager: it owns the tasks that refill and expire. Leaving it closes what is idle
-    and lets go of what is busy, so that runs outlive this server.
+    An async context manager: it owns the tasks that refill and expire. Leaving it closes what is
+    idle and lets go of what is busy, so that runs outlive this server.
     """
 
     def __init__(
@@ -111,6 +111,11 @@ class SessionPool:
             self._busy.add(session)
         else:
             self.release(session)
+
+    def owns(self, session_id: str) -> bool:
+        """Whether this pool has that session, or a warm runner by that name."""
+        names = {session.session_id for session in [*self._idle, *self._busy]}
+        return session_id in names or any(runner.session_id == session_id for runner in self._warm)
 
     async def _open(self, group: GroupKey, options: Mapping[str, str]) -> EngineSession:
         runner = self._warm.pop(0) if self._warm else await self._launcher.launch()

@@ -33,7 +33,9 @@ class EngineRegistry:
         Raises:
             ValueError: `only` or an alias names an engine that is not installed.
         """
-        engines = {point.name: _describe(point) for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
+        engines = {
+            point.name: _describe(point) for point in metadata.entry_points(group=ENTRY_POINT_GROUP)
+        }
         unknown = sorted((set(only) | set(aliases.values())) - set(engines))
         if unknown:
             raise ValueError(
@@ -54,4 +56,6 @@ class EngineRegistry:
 
 def _describe(point: metadata.EntryPoint) -> EngineInfo:
     engine = point.load()
-    return EngineInfo(engine.engine_type, engine.version(), tuple(engine.run_types), engine.description)
+    return EngineInfo(
+        engine.engine_type, engine.version(), tuple(engine.run_types), engine.description
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
@@ -44,9 +44,9 @@ class SessionRefused(Exception):
 class EngineSession:
     """One engine session in a runner, for jobs of one group, one run at a time."""
 
-    def __init__(self, runner: RunnerProcess) -> None:
+    def __init__(self, runner: RunnerProcess, *, group: GroupKey | None = None) -> None:
         self.runner = runner
-        self.group: GroupKey | None = None
+        self.group = group
         self._channel = grpc.aio.insecure_channel(runner.address, options=_CHANNEL_OPTIONS)
         self._stub = engine_pb2_grpc.EngineServiceStub(self._channel)
 
@@ -98,7 +98,13 @@ class EngineSession:
         return await self._call(self._stub.Describe(pb.DescribeRequest(), timeout=CALL_DEADLINE))
 
     async def run(
-        self, run_id: str, *, code: str, run_type: str, result_directory: Path, options: Mapping[str, str]
+        self,
+        run_id: str,
+        *,
+        code: str,
+        run_type: str,
+        result_directory: Path,
+        options: Mapping[str, str],
     ) -> None:
         """Starts a run; the same run again changes nothing.
 
@@ -115,8 +121,10 @@ class EngineSession:
         )
         await self._call(self._stub.Run(request, timeout=CALL_DEADLINE))
 
-    async def events(self, run_id: str, *, after_seq: int) -> AsyncIterator[Sequence[pb.Event]]:
-        """The events of a run after a number, in batches; asking for the next acknowledges the last.
+    async def events(
+        self, run_id: str, *, after_seq: int
+    ) -> AsyncGenerator[Sequence[pb.Event], None]:
+        """The events of a run after a number; asking for the next batch acknowledges the last.
 
         A stream that breaks while the runner lives is opened again where it broke.
 
@@ -137,7 +145,9 @@ class EngineSession:
                     raise SessionLost(_sentence(error)) from None
             await asyncio.sleep(CONNECT_RETRY)
 
-    async def _event_stream(self, run_id: str, seq: int) -> AsyncIterator[Sequence[pb.Event]]:
+    async def _event_stream(
+        self, run_id: str, seq: int
+    ) -> AsyncGenerator[Sequence[pb.Event], None]:
         call = self._stub.StreamEvents()
         try:
             await call.write(pb.StreamEventsRequest(run_id=run_id, seq=seq))
@@ -180,11 +190,15 @@ class EngineSession:
     async def close(self) -> None:
         """Asks the runner to end its session and itself; one that has ended is no error."""
         try:
-            await self._call(self._stub.Close(pb.CloseRequest(), timeout=CALL_DEADLINE))
+            await self.ask_to_close()
         except (SessionLost, SessionRefused):
             self.runner.kill_tree()
         finally:
             await self.detach()
+
+    async def ask_to_close(self) -> None:
+        """Asks the runner to end, and does not make sure that it does."""
+        await self._call(self._stub.Close(pb.CloseRequest(), timeout=CALL_DEADLINE))
 
     async def detach(self) -> None:
         """Lets go of the runner without ending it."""
@@ -206,7 +220,12 @@ class EngineSession:
 
 
 _BROKEN = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED}
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.ABORTED,
+    }
 )
 
 

@@ -65,7 +65,9 @@ class Scheduler:
         self._groups: dict[GroupKey, _Group] = {}
         self._waiting: dict[int, _Entry] = {}
         self._running: dict[int, GroupKey] = {}
-        self._turns: OrderedDict[GroupKey, None] = OrderedDict()  # groups that may have a job to start
+        self._turns: OrderedDict[GroupKey, None] = (
+            OrderedDict()
+        )  # groups that may have a job to start
         self._arrivals = itertools.count()
 
     def reserve(self, group: GroupKey) -> None:

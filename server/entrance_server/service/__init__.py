@@ -1,1 +1,1 @@
-"""The use cases, one class per concern. Every rule that spans ports is here, access checks included."""
+"""The use cases, one class per concern: every rule that spans ports, access checks included."""

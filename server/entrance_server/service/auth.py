@@ -39,8 +39,8 @@ def new_token(user: str, *, is_admin: bool, token_id: str | None = None) -> tupl
 async def ensure_admin_token(store: Store, data_dir: Path) -> None:
     """Makes the administrator's token at the first start, readable by its owner alone.
 
-    A file that was removed, or that does not match the store, is made again with a new token, and the
-    old one is no longer valid.
+    A file that was removed, or that does not match the store, is made again with a new token, and
+    the old one is no longer valid.
     """
     path = data_dir / ADMIN_TOKEN_FILE
     if path.exists() and await store.find_token(hash_secret(path.read_text().strip())):

@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class Background:
-    """Owns tasks that outlive the call that began them. An async context manager: leaving it waits."""
+    """Owns tasks that outlive their calls. An async context manager: leaving it waits for them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -88,7 +88,9 @@ class Jobs:
 
 def ended(job: Job) -> errors.WrongState:
     """The error for an operation that comes too late."""
-    return errors.WrongState(f"Job {job.task_id} has ended already: {job.status}.", reason="JOB_ENDED")
+    return errors.WrongState(
+        f"Job {job.task_id} has ended already: {job.status}.", reason="JOB_ENDED"
+    )
 
 
 def _not_yours(id: str) -> str:

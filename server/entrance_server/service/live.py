@@ -11,7 +11,7 @@ from entrance_server.service.views import ProgressView
 
 
 class LiveJob:
-    """A job in memory beside its durable form: its last stored state and what is only of the moment.
+    """A job in memory: its last stored state, and what is only of the moment.
 
     `progress_changes` counts every change, `job_changes` those of the job itself.
     """

@@ -58,8 +58,8 @@ def _digest(query: object) -> bytes:
 
 def _refused() -> errors.InvalidRequest:
     return errors.InvalidRequest(
-        "The page token is not one of this query; send nextPageToken of the page before with the same "
-        "filters, or none to start again.",
+        "The page token is not one of this query; send nextPageToken of the page before with the "
+        "same filters, or none to start again.",
         reason="WRONG_PAGE_TOKEN",
         violations=[errors.FieldViolation("pageToken", "must come from the same query")],
     )

@@ -12,11 +12,11 @@ from entrance_server.logs.levels import LogChunk
 
 @dataclass(frozen=True, slots=True)
 class SubmitCommand:
-    """An execute or submit call as it came, not yet validated. `execute_user` "" means the caller."""
+    """An execute or submit call as it came, not yet validated; no `execute_user` is the caller."""
 
     code: str
     run_type: str
-    params: JobParams = JobParams()
+    params: JobParams = field(default_factory=JobParams)
     labels: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""

@@ -1,0 +1,49 @@
+"""`python -m entrance_server`: runs one server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from entrance_server.app import StartError, serve
+from entrance_server.config import ServerSettings
+from entrance_server.data_dir import DataDirError
+from entrance_server.store.port import StoreUnavailable
+
+
+def main() -> int:
+    """Runs a server until it is told to stop; 1 tells that it could not start."""
+    options = _parser().parse_args()
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    ready_file = given.pop("ready_file", None)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        settings = ServerSettings(**given)
+        asyncio.run(serve(settings, ready_file=ready_file))
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "ENTRANCE_" + "_".join(map(str, problem["loc"])).upper()
+            print(f"entrance server: {name}: {problem['msg']}", file=sys.stderr)
+        return 1
+    except (StartError, DataDirError, StoreUnavailable) as error:
+        print(f"entrance server: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="entrance server", description="Runs an Entrance server.")
+    parser.add_argument("--data-dir", type=Path, help="database, logs, results and token")
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="gRPC port; 0 takes a free one")
+    parser.add_argument("--ready-file", type=Path, help="written once calls are answered")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Wires the server together and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+import psutil
+import structlog
+from grpc_health.v1 import health, health_pb2
+
+from entrance_server import data_dir as directories
+from entrance_server.config import ServerSettings
+from entrance_server.engines.launcher import LocalLauncher
+from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.registry import EngineRegistry
+from entrance_server.logs import LogStore
+from entrance_server.preprocess import PreprocessSettings
+from entrance_server.results import ResultFiles
+from entrance_server.rpc.server import SERVICE, Limits, create_server
+from entrance_server.rpc.servicer import EntranceServicer
+from entrance_server.rpc.yarn import Machine
+from entrance_server.scheduling import GroupLimits, Scheduler
+from entrance_server.service.auth import Authenticator, ensure_admin_token
+from entrance_server.service.background import Background
+from entrance_server.service.control import ControlService
+from entrance_server.service.dispatch import Dispatcher
+from entrance_server.service.execution import Executor
+from entrance_server.service.job_log import JobLog
+from entrance_server.service.jobs import Jobs
+from entrance_server.service.live import LiveJobs
+from entrance_server.service.observe import ObserveService
+from entrance_server.service.recovery import Recovery
+from entrance_server.service.requests import RequestParser
+from entrance_server.service.results import ResultService
+from entrance_server.service.submit import SubmitService
+from entrance_server.store import SqlStore
+from entrance_server.store.port import Store
+
+log = structlog.get_logger(__name__)
+
+
+class StartError(Exception):
+    """The server can't start; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers calls."""
+
+    port: int
+    instance: str
+
+
+@asynccontextmanager
+async def running(settings: ServerSettings) -> AsyncIterator[Server]:
+    """A server from here to the end of the block; runs that go on then are left to the next one.
+
+    Raises:
+        StartError, DataDirError, StoreUnavailable: it can't start.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(directories.locked(settings.data_dir))
+        port = settings.port or _free_port(settings.host)
+        instance = directories.instance_name(settings.data_dir, settings.instance, port)
+        store = SqlStore(settings.database_url)
+        await store.open()
+        stack.push_async_callback(store.close)
+        await ensure_admin_token(store, settings.data_dir)
+        servicer, recovery = await _wire(stack, settings, store, instance)
+        status = health.aio.HealthServicer()
+        server = create_server(
+            servicer,
+            authenticator=Authenticator(store),
+            health_servicer=status,
+            limits=Limits(streams_per_user=settings.max_streams_per_user),
+        )
+        _listen(server, settings.host, port)
+        await recovery.recover()
+        await server.start()
+        stack.push_async_callback(_stop, server, status, settings.shutdown_grace)
+        for service in ("", SERVICE):
+            await status.set(service, health_pb2.HealthCheckResponse.SERVING)
+        log.info("serving", host=settings.host, port=port, instance=instance)
+        yield Server(port, instance)
+
+
+async def _wire(
+    stack: AsyncExitStack, settings: ServerSettings, store: Store, instance: str
+) -> tuple[EntranceServicer, Recovery]:
+    try:
+        engines = EngineRegistry.installed(only=settings.engines, aliases=settings.engine_aliases)
+    except ValueError as error:
+        raise StartError(str(error)) from None
+    files = settings.data_dir / "jobs"
+    runtime_dir = directories.runtime_dir(settings.data_dir)
+    logs = LogStore(files)
+    stack.push_async_callback(logs.aclose)
+    results = ResultFiles(files)
+    live = LiveJobs()
+    jobs = Jobs(store=store, live=live, logs=logs)
+    job_log = JobLog(logs)
+    launcher = LocalLauncher(
+        sessions_dir=settings.data_dir / "sessions",
+        runtime_dir=runtime_dir,
+        python_executable=settings.python_executable,
+        orphan_timeout=settings.orphan_timeout,
+    )
+    pool = await stack.enter_async_context(
+        SessionPool(
+            launcher=launcher,
+            store=store,
+            max_sessions=settings.max_sessions,
+            warm_runners=settings.warm_runners,
+            idle_timeout=settings.session_idle_timeout,
+            open_timeout=settings.session_open_timeout,
+        )
+    )
+    executor = Executor(
+        jobs=jobs,
+        store=store,
+        logs=logs,
+        results=results,
+        pool=pool,
+        job_log=job_log,
+        kill_grace=settings.kill_grace,
+    )
+    scheduler = Scheduler(
+        limits=GroupLimits(settings.group_running, settings.group_waiting),
+        max_running=settings.max_running,
+    )
+    dispatcher = await stack.enter_async_context(
+        Dispatcher(scheduler=scheduler, executor=executor, live=live)
+    )
+    background = await stack.enter_async_context(Background())
+    submit = SubmitService(
+        instance=instance,
+        parser=RequestParser(engines=engines, max_code_bytes=settings.max_code_bytes),
+        preprocess=PreprocessSettings(),
+        store=store,
+        live=live,
+        scheduler=scheduler,
+        dispatcher=dispatcher,
+        job_log=job_log,
+        background=background,
+    )
+    servicer = EntranceServicer(
+        submit=submit,
+        control=ControlService(
+            jobs=jobs, executor=executor, dispatcher=dispatcher, background=background
+        ),
+        observe=ObserveService(jobs=jobs, store=store, logs=logs, engines=engines),
+        results=ResultService(jobs=jobs, store=store, files=results),
+        machine=Machine(cores=os.cpu_count() or 1, memory_bytes=psutil.virtual_memory().total),
+    )
+    recovery = Recovery(
+        store=store,
+        live=live,
+        dispatcher=dispatcher,
+        executor=executor,
+        pool=pool,
+        launcher=launcher,
+        runtime_dir=runtime_dir,
+    )
+    return servicer, recovery
+
+
+async def serve(settings: ServerSettings, *, ready_file: Path | None = None) -> None:
+    """Runs a server until SIGTERM or SIGINT.
+
+    Args:
+        settings: The server's settings.
+        ready_file: Where the port and the instance are written, as JSON, once calls are answered.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with running(settings) as server:
+        if ready_file is not None:
+            await asyncio.to_thread(_write_ready, ready_file, server)
+        await stop.wait()
+        log.info("stopping")
+
+
+async def _stop(server: grpc.aio.Server, status: health.aio.HealthServicer, grace: float) -> None:
+    await status.enter_graceful_shutdown()
+    await server.stop(grace)
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int) -> None:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        raise StartError(
+            f"The server can't listen on {address}: the address is in use or not of this machine; "
+            "choose another one with --host and --port."
+        ) from None
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _write_ready(path: Path, server: Server) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(json.dumps({"port": server.port, "instance": server.instance}))
+    temporary.replace(path)

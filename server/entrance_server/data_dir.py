@@ -1,0 +1,74 @@
+"""The server's directories: made private, and used by one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+INSTANCE_FILE = "instance"
+
+
+class DataDirError(Exception):
+    """The directory can't be used; the message says what to change."""
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Makes the data directory and holds it for this server.
+
+    Raises:
+        DataDirError: it can't be written, or another server holds it.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DataDirError(
+            f"The data directory {data_dir} can't be used: {error.strerror}; choose another one "
+            "with --data-dir."
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise DataDirError(
+            f"Another server uses the data directory {data_dir}; stop it, or choose another "
+            "directory with --data-dir."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def runtime_dir(data_dir: Path) -> Path:
+    """A private directory for sockets, since a socket's path may have only about 100 characters.
+
+    Raises:
+        DataDirError: somebody else made a directory of that name.
+    """
+    digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    path = Path(base) / f"entrance-{os.getuid()}-{digest}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise DataDirError(f"{path} exists and is not private to this user; remove it.")
+    return path
+
+
+def instance_name(data_dir: Path, configured: str, port: int) -> str:
+    """The instance's name in execIDs: the configured one, or the one of the first start."""
+    if configured:
+        return configured
+    path = data_dir / INSTANCE_FILE
+    if not path.exists():
+        host = socket.gethostname().replace("_", "-")[:64] or "localhost"
+        path.write_text(f"{host}:{port}\n")
+    return path.read_text().strip()

@@ -1,0 +1,108 @@
+"""What a server does at its start with what an earlier one left: jobs, sessions, runners."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from entrance_server.domain.job import Job, SessionRecord
+from entrance_server.domain.status import JobStatus
+from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
+from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.session import EngineSession, SessionLost, SessionRefused
+from entrance_server.service.dispatch import Dispatcher
+from entrance_server.service.execution import Executor
+from entrance_server.service.live import LiveJobs
+from entrance_server.store.port import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """Attaches to the runs that go on, queues what waited, ends what was lost."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        live: LiveJobs,
+        dispatcher: Dispatcher,
+        executor: Executor,
+        pool: SessionPool,
+        launcher: LocalLauncher,
+        runtime_dir: Path,
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._dispatcher = dispatcher
+        self._executor = executor
+        self._pool = pool
+        self._launcher = launcher
+        self._runtime_dir = runtime_dir
+
+    async def recover(self) -> None:
+        """Called once, before the server answers its first call."""
+        records = {record.session_id: record for record in await self._store.list_sessions()}
+        jobs = await self._store.unfinished_jobs()
+        running = {job.session_id: job for job in jobs if job.status is JobStatus.RUNNING}
+        for record in records.values():
+            await self._recover_session(record, running.get(record.session_id))
+        for job in jobs:
+            await self._recover_job(job, records)
+        await self._end_strays(set(records))
+        log.info("recovered", jobs=len(jobs), sessions=len(records))
+
+    async def _recover_session(self, record: SessionRecord, job: Job | None) -> None:
+        runner = RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
+        session = EngineSession(runner, group=record.group)
+        if job is not None and runner.is_alive():
+            self._pool.adopt(session, busy=True)
+            self._dispatcher.resume_run(self._live.add(job), session)
+            return
+        if job is None and await _is_idle(session):
+            self._pool.adopt(session, busy=False)
+            return
+        await self._pool.discard(session)
+
+    async def _recover_job(self, job: Job, records: Mapping[str, SessionRecord]) -> None:
+        match job.status:
+            case JobStatus.RUNNING:
+                if self._live.get(job.task_id) is None:
+                    await self._executor.fail_lost(self._live.add(job))
+            case JobStatus.SCHEDULED:
+                # its run had not begun, since Running is stored before that
+                job = await self._store.transition(
+                    job.task_id, JobStatus.INITED, expect={JobStatus.SCHEDULED}
+                )
+                self._dispatcher.enqueue(self._live.add(job))
+            case _:
+                self._dispatcher.enqueue(self._live.add(job))
+
+    async def _end_strays(self, known: set[str]) -> None:
+        """Ends warm runners of an earlier server, which no store knows."""
+        sockets = await asyncio.to_thread(lambda: list(self._runtime_dir.iterdir()))
+        for socket in sockets:
+            if socket.name not in known and not self._pool.owns(socket.name):
+                await _end_stray(socket, self._launcher)
+
+
+async def _is_idle(session: EngineSession) -> bool:
+    if not session.runner.is_alive():
+        return False
+    try:
+        state = await session.describe()
+    except (SessionLost, SessionRefused):
+        return False
+    return state.session_id == session.session_id and not state.run_id
+
+
+async def _end_stray(socket: Path, launcher: LocalLauncher) -> None:
+    session = EngineSession(RunnerProcess(socket.name, f"unix:{socket}", 0, 0.0))
+    with contextlib.suppress(SessionLost, SessionRefused):
+        await session.ask_to_close()
+    await session.detach()
+    await launcher.clean(session.runner)

@@ -1,0 +1,130 @@
+"""Submit: check, prepare, make durable, queue; only then is the call answered."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from entrance_server.domain import errors
+from entrance_server.domain.job import Job, JobSpec, Principal
+from entrance_server.logs import LogUnavailable
+from entrance_server.preprocess import Note, PreprocessSettings, prepare
+from entrance_server.scheduling import Scheduler
+from entrance_server.service.background import Background
+from entrance_server.service.dispatch import Dispatcher
+from entrance_server.service.job_log import JobLog, utc_now
+from entrance_server.service.live import LiveJobs
+from entrance_server.service.requests import RequestParser
+from entrance_server.service.views import SubmitCommand
+from entrance_server.store.port import Store, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+NOT_PERSISTED = 20052
+
+
+class SubmitService:
+    """Accepts jobs."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        parser: RequestParser,
+        preprocess: PreprocessSettings,
+        store: Store,
+        live: LiveJobs,
+        scheduler: Scheduler,
+        dispatcher: Dispatcher,
+        job_log: JobLog,
+        background: Background,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._instance = instance
+        self._parser = parser
+        self._preprocess = preprocess
+        self._store = store
+        self._live = live
+        self._scheduler = scheduler
+        self._dispatcher = dispatcher
+        self._job_log = job_log
+        self._background = background
+        self._clock = clock
+
+    async def submit(self, principal: Principal, command: SubmitCommand) -> Job:
+        """Makes a job of a call; the same request id and body give the same job.
+
+        Raises:
+            InvalidRequest: something in it is wrong; nothing was changed.
+            PermissionDenied: the caller may not submit for that user.
+            RequestIdReused: the request id was used with another body.
+            Exhausted: the group's queue is full.
+            Unavailable: the job could not be made durable.
+        """
+        spec = self._parser.parse(principal, command)
+        spec, notes = self._prepare(spec)
+        self._scheduler.reserve(spec.group)
+        return await self._background.finish(self._accept(spec, notes))
+
+    def _prepare(self, spec: JobSpec) -> tuple[JobSpec, tuple[Note, ...]]:
+        dialect, sql_dialect = dialect_of(spec)
+        prepared = prepare(
+            spec.code,
+            dialect=dialect,
+            sql_dialect=sql_dialect,
+            variables=spec.params.variable,
+            user=spec.execute_user,
+            now=self._clock(),
+            settings=self._preprocess,
+        )
+        if prepared.code == spec.code:
+            return spec, prepared.notes
+        return dataclasses.replace(spec, prepared_code=prepared.code), prepared.notes
+
+    async def _accept(self, spec: JobSpec, notes: tuple[Note, ...]) -> Job:
+        try:
+            job, is_new = await self._store.create_job(spec, instance=self._instance)
+        except StoreUnavailable as error:
+            self._scheduler.cancel_reservation(spec.group)
+            raise errors.Unavailable(
+                f"The job could not be made durable: {error}. Submit again later.",
+                reason="NOT_PERSISTED",
+                err_code=NOT_PERSISTED,
+            ) from None
+        except BaseException:
+            self._scheduler.cancel_reservation(spec.group)
+            raise
+        if not is_new:
+            self._scheduler.cancel_reservation(spec.group)
+            live = self._live.get(job.task_id)
+            return live.job if live else job
+        live = self._live.add(job)
+        await self._write_first_lines(job, notes)
+        self._dispatcher.enqueue(live, reserved=True)
+        return job
+
+    async def _write_first_lines(self, job: Job, notes: tuple[Note, ...]) -> None:
+        try:
+            await self._job_log.accepted(job)
+            for note in notes:
+                await self._job_log.line(job, note.level, note.text)
+        except LogUnavailable as error:
+            # the job is durable; its first line is written again when it starts
+            log.warning("first log line not written", task_id=job.task_id, error=str(error))
+
+
+def dialect_of(spec: JobSpec) -> tuple[Literal["sql", "python", "shell", "other"], str | None]:
+    """Which rules of preprocessing hold for a job, and the parser's name of its SQL."""
+    match spec.run_type:
+        case "sql":
+            return "sql", spec.engine_type
+        case "python" | "py":
+            return "python", None
+        case "shell" | "sh":
+            return "shell", None
+        case _:
+            return "other", None

@@ -1,0 +1,54 @@
+"""Jobs in memory, and how their followers are woken."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+
+from entrance_server.domain.job import Job, JobSpec, ProgressInfo
+from entrance_server.domain.status import JobStatus
+from entrance_server.service.changes import Changes
+from entrance_server.service.live import LiveJob
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def job(**fields: object) -> Job:
+    spec = JobSpec("alice", "alice", "IDE", "duckdb", "sql", "SELECT 1")
+    made = Job(7, spec, "here:9104", JobStatus.RUNNING, NOW, NOW)
+    return dataclasses.replace(made, **fields)  # type: ignore[arg-type]
+
+
+def test_progress_never_goes_back() -> None:
+    live = LiveJob(job())
+    live.advance(0.5, ())
+    live.advance(0.25, ())
+    live.update(job(result_count=1))
+    assert live.view().progress == 0.5
+
+
+def test_a_final_state_stays() -> None:
+    live = LiveJob(job())
+    live.update(job(status=JobStatus.SUCCEED, progress=1.0))
+    live.update(job())
+    live.advance(0.1, [ProgressInfo("1", 0, 0, 1, 1)])
+    assert live.job.status is JobStatus.SUCCEED
+    assert live.view().progress == 1.0
+
+
+async def test_a_waiter_that_missed_several_changes_sees_the_newest_at_once() -> None:
+    changes = Changes()
+    for _ in range(3):
+        changes.bump()
+    assert await changes.beyond(0) == 3
+
+
+async def test_a_change_wakes_every_waiter_but_one_that_was_cancelled() -> None:
+    changes = Changes()
+    waiters = [asyncio.create_task(changes.beyond(0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiters[0].cancel()
+    await asyncio.sleep(0)
+    changes.bump()
+    assert await asyncio.gather(*waiters[1:]) == [1, 1]

@@ -1,0 +1,240 @@
+"""A gRPC edge on loopback in front of services that answer as a test tells them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from grpc_health.v1 import health
+
+from entrance.v1 import entrance_pb2 as pb
+from entrance.v1 import entrance_pb2_grpc
+from entrance_server.domain.errors import Unauthenticated
+from entrance_server.domain.job import Job, JobSpec, Principal, ResultSet, ResultType
+from entrance_server.domain.status import JobStatus
+from entrance_server.logs.levels import LogLevel
+from entrance_server.rpc import layers
+from entrance_server.rpc.server import Limits, create_server
+from entrance_server.rpc.servicer import EntranceServicer
+from entrance_server.rpc.yarn import Machine
+from entrance_server.service.views import (
+    EngineView,
+    JobPage,
+    KillOutcome,
+    LogBatch,
+    LogPage,
+    ProgressView,
+    ResultPage,
+    ResultSetPage,
+    SubmitCommand,
+)
+from entrance_server.store.port import JobFilter
+
+Answer = TypeVar("Answer")
+Metadata: TypeAlias = Sequence[tuple[str, str]]
+
+ALICE = Principal("alice", is_admin=False)
+ROOT = Principal("root", is_admin=True)
+CALLERS = {"Bearer alice": ALICE, "Bearer root": ROOT}
+AS_ALICE: Metadata = (("authorization", "Bearer alice"),)
+AS_ROOT: Metadata = (("authorization", "Bearer root"),)
+PATIENCE = 20  # seconds that a test waits for what must happen
+
+METHODS: Sequence[MethodDescriptor] = list(
+    pb.DESCRIPTOR.services_by_name["EntranceService"].methods
+)
+
+JOB = Job(
+    task_id=7,
+    spec=JobSpec("alice", "alice", "IDE", "duckdb", "sql", "SELECT 1"),
+    instance="127.0.0.1:9104",
+    status=JobStatus.RUNNING,
+    create_time=datetime(2024, 2, 29, 12, 0, tzinfo=UTC),
+    update_time=datetime(2024, 2, 29, 12, 1, tzinfo=UTC),
+)
+TABLE = ResultSet(0, ResultType.TABLE, "application/vnd.apache.parquet", "0.parquet")
+
+
+@dataclass
+class Services:
+    """All services in one: notes what it is asked, and answers, raises or waits.
+
+    `error` is raised by every operation; `gate`, when there is one, is waited for before an answer,
+    and in a stream after each item.
+    """
+
+    error: Exception | None = None
+    gate: asyncio.Event | None = None
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    outcomes: list[KillOutcome] = field(default_factory=list)
+    progress_view: ProgressView = field(default_factory=lambda: ProgressView(JOB, 0.5))
+    batches: Sequence[LogBatch] = ()
+    pieces: Sequence[tuple[ResultSet | None, bytes]] = ()
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        if authorization not in CALLERS:
+            raise Unauthenticated("Send a token.")
+        return CALLERS[authorization]
+
+    async def submit(self, principal: Principal, command: SubmitCommand) -> Job:
+        return await self._answer(JOB, principal, command)
+
+    async def kill(self, principal: Principal, id: str, *, task_id: int = 0) -> Job:
+        return await self._answer(JOB, principal, id, task_id)
+
+    async def kill_jobs(
+        self, principal: Principal, ids: Sequence[str], task_ids: Sequence[int]
+    ) -> list[KillOutcome]:
+        return await self._answer(self.outcomes, principal, list(ids), list(task_ids))
+
+    async def pause(self, principal: Principal, id: str) -> Job:
+        return await self._answer(JOB, principal, id)
+
+    async def resume(self, principal: Principal, id: str) -> Job:
+        return await self._answer(JOB, principal, id)
+
+    async def get_job(self, principal: Principal, id: str, *, task_id: int = 0) -> Job:
+        return await self._answer(JOB, principal, id, task_id)
+
+    async def progress(self, principal: Principal, id: str) -> ProgressView:
+        return await self._answer(self.progress_view, principal, id)
+
+    async def log(
+        self,
+        principal: Principal,
+        id: str,
+        *,
+        from_line: int,
+        size: int | None,
+        distinct_level: bool,
+    ) -> LogPage:
+        page = LogPage(JOB, 3, ["", "", "a", "a\nb"])
+        return await self._answer(page, principal, id, from_line, size, distinct_level)
+
+    def stream_log(
+        self, principal: Principal, id: str, *, from_line: int, levels: frozenset[LogLevel]
+    ) -> AsyncGenerator[LogBatch, None]:
+        return self._stream(self.batches, principal, id, from_line, levels)
+
+    def stream_progress(self, principal: Principal, id: str) -> AsyncGenerator[ProgressView, None]:
+        return self._stream([self.progress_view], principal, id)
+
+    def watch(self, principal: Principal, id: str) -> AsyncGenerator[Job, None]:
+        return self._stream([JOB], principal, id)
+
+    async def list_jobs(
+        self, principal: Principal, where: JobFilter, *, page_size: int, page_token: str
+    ) -> JobPage:
+        return await self._answer(JobPage([JOB], "next"), principal, where, page_size, page_token)
+
+    def engines(self) -> Sequence[EngineView]:
+        if self.error:
+            raise self.error
+        return [EngineView("duckdb", "1.5", ["sql"], "SQL in the process.")]
+
+    async def list_results(
+        self, principal: Principal, id: str, *, page_size: int, page_token: str
+    ) -> ResultSetPage:
+        page = ResultSetPage([TABLE], "next")
+        return await self._answer(page, principal, id, page_size, page_token)
+
+    async def read_result(
+        self, principal: Principal, id: str, index: int, *, page_size: int, page_token: str
+    ) -> ResultPage:
+        page = ResultPage(TABLE, [["1", None]], b"", "next")
+        return await self._answer(page, principal, id, index, page_size, page_token)
+
+    def stream_result(
+        self, principal: Principal, id: str, index: int, *, offset: int
+    ) -> AsyncGenerator[tuple[ResultSet | None, bytes], None]:
+        return self._stream(self.pieces, principal, id, index, offset)
+
+    async def _answer(self, answer: Answer, *asked: Any) -> Answer:
+        self.asked.append(asked)
+        self.started.set()
+        try:
+            if self.gate:
+                await self.gate.wait()
+            if self.error:
+                raise self.error
+            return answer
+        finally:
+            self.released.set()
+
+    async def _stream(self, items: Sequence[Answer], *asked: Any) -> AsyncGenerator[Answer, None]:
+        self.asked.append(asked)
+        self.started.set()
+        try:
+            for item in items:
+                yield item
+                if self.gate:
+                    await self.gate.wait()
+            if self.error:
+                raise self.error
+        finally:
+            self.released.set()
+
+
+@asynccontextmanager
+async def serving(
+    services: Services,
+    *,
+    limits: Limits | None = None,
+    observers: Sequence[layers.Observer] = (),
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to an edge in front of these services."""
+    servicer = EntranceServicer(
+        submit=services,
+        control=services,
+        observe=services,
+        results=services,
+        machine=Machine(cores=4, memory_bytes=4 * 2**30),
+    )
+    server = create_server(
+        servicer,
+        authenticator=services,
+        health_servicer=health.aio.HealthServicer(),
+        limits=limits or Limits(),
+        observers=observers,
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with (
+            asyncio.timeout(PATIENCE),
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            yield channel
+    finally:
+        await server.stop(grace=1)
+
+
+def stub(channel: grpc.aio.Channel) -> entrance_pb2_grpc.EntranceServiceAsyncStub:
+    """The typed stub of a channel."""
+    return entrance_pb2_grpc.EntranceServiceStub(channel)
+
+
+async def call(
+    channel: grpc.aio.Channel,
+    method: MethodDescriptor,
+    request: Message | None = None,
+    *,
+    metadata: Metadata = AS_ALICE,
+) -> list[Any]:
+    """The answers of any method: one, or those of a stream."""
+    if request is None:
+        request = message_factory.GetMessageClass(method.input_type)()
+    rpc = getattr(stub(channel), method.name)(request, metadata=metadata)
+    if method.server_streaming:
+        return [answer async for answer in rpc]
+    return [await rpc]

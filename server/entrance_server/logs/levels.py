@@ -1,9 +1,17 @@
-"""The level of a log line, read from its header."""
+"""The level of log lines, read from their headers. A line ends at a newline and nowhere else."""
 
 from __future__ import annotations
 
 import enum
+import itertools
+import operator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+_TIME = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})? (?:SYSTEM-)?"
+_HEADER = re.compile(_TIME + rb"(ERROR|WARN|INFO) ")
+_ALARM = re.compile(_TIME + rb"(?:ERROR|WARN) ")
 
 
 class LogLevel(enum.IntEnum):
@@ -22,3 +30,61 @@ class LogChunk:
     line_count: int
     level: LogLevel
     text: bytes
+
+
+def classify(line: bytes) -> LogLevel:
+    """The level of a line: that of the first header in it, wherever it stands."""
+    header = _HEADER.search(line)
+    return LogLevel.INFO if header is None else LogLevel[header[1].decode()]
+
+
+def chunk(text: bytes, from_line: int) -> list[LogChunk]:
+    """Whole lines, grouped so that successive ones of one level stay together."""
+    chunks: list[LogChunk] = []
+    for level, start, end in _runs(text):
+        part = text[start:end]
+        chunks.append(LogChunk(from_line, part.count(b"\n"), level, part))
+        from_line += chunks[-1].line_count
+    return chunks
+
+
+def split_four(text: str) -> tuple[str, str, str, str]:
+    """Whole lines as the documented four texts: ERROR, WARN, INFO and ALL.
+
+    Lines are joined by newlines. Blank ones are in ALL alone.
+    """
+    lines: dict[LogLevel, list[bytes]] = {level: [] for level in LogLevel}
+    data = text.encode()
+    for level, start, end in _runs(data):
+        for line in data[start:end].removesuffix(b"\n").split(b"\n"):
+            if line.strip():
+                lines[level].append(line)
+    error, warn, info = (
+        b"\n".join(lines[level]).decode()
+        for level in (LogLevel.ERROR, LogLevel.WARN, LogLevel.INFO)
+    )
+    return error, warn, info, text.removesuffix("\n")
+
+
+def _runs(text: bytes) -> Iterator[tuple[LogLevel, int, int]]:
+    """Successive lines of one level, as level, start and end."""
+    for level, group in itertools.groupby(_parts(text), key=operator.itemgetter(0)):
+        parts = list(group)
+        yield level, parts[0][1], parts[-1][2]
+
+
+def _parts(text: bytes) -> Iterator[tuple[LogLevel, int, int]]:
+    """Goes from warning to warning, not from line to line, since most lines are INFO."""
+    done = 0
+    if b"ERROR " in text or b"WARN " in text:
+        for header in _ALARM.finditer(text):
+            if header.start() < done:  # a further header in the same line
+                continue
+            start = text.rfind(b"\n", done, header.start()) + 1 or done
+            end = text.find(b"\n", header.end()) + 1 or len(text)
+            if done < start:
+                yield LogLevel.INFO, done, start
+            yield classify(text[start:end]), start, end
+            done = end
+    if done < len(text):
+        yield LogLevel.INFO, done, len(text)

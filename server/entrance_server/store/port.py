@@ -106,11 +106,11 @@ class Store(Protocol):
         attempt: int | None = None,
         progress_info: tuple[ProgressInfo, ...] | None = None,
     ) -> Job:
-        """Compare-and-set of the state; sets `start_time` with Running, `end_time` with a final one.
+        """Compare-and-set of the state. Running sets `start_time`, a final one `end_time`.
 
         Fields left None stay as they are, but for `error`: it is always set, so that the next try
-        clears the error of the one before. A final state clears `paused`. Expected states that `to` can't
-        follow do not count.
+        clears the error of the one before. A final state clears `paused`. Expected states that
+        `to` can't follow do not count.
 
         Raises:
             NotFound: there is no such job.

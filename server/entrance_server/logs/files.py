@@ -1,0 +1,188 @@
+"""The two files of one log: its text and its journal. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from entrance_server.logs.journal import EMPTY, Journal, Record, write_all
+
+TEXT = "log"
+JOURNAL = "log.idx"
+_PIECE = 256 * 1024  # bytes of text that are searched at a time
+
+
+@dataclass(frozen=True, slots=True)
+class LogSlice:
+    """Successive lines; `text` is UTF-8, each line ended by a newline."""
+
+    from_line: int
+    line_count: int
+    text: bytes
+
+
+class LogWriter:
+    """A log that is open for writing. There is one for a log at a time.
+
+    An append writes the text, then its record. What has no record was never shown, and is cut when
+    the log is opened.
+    """
+
+    def __init__(self, text: int, journal: int) -> None:
+        self._text = text
+        self._journal_file = journal
+        self._journal = Journal(journal)
+        self._count = 0
+        self.last = EMPTY
+        self._cut_unrecorded()
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Opens the log of a job, and makes it where there is none."""
+        directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as opened:
+            text = _open(directory / TEXT, os.O_RDWR | os.O_CREAT)
+            opened.callback(os.close, text)
+            journal = _open(directory / JOURNAL, os.O_RDWR | os.O_CREAT)
+            opened.callback(os.close, journal)
+            writer = cls(text, journal)
+            opened.pop_all()
+        return writer
+
+    def append(self, text: bytes, line_count: int, *, mark: tuple[int, int] | None) -> None:
+        """Adds whole lines; None keeps the mark. On an error the log is as it was.
+
+        Raises:
+            OSError: the text could not be written, for want of space for instance.
+        """
+        last = self.last
+        attempt, seq = last.mark if mark is None else mark
+        record = Record(last.end_offset + len(text), last.end_line + line_count, attempt, seq)
+        try:
+            write_all(self._text, text, last.end_offset)
+            self._journal.write(self._count, record)
+        except OSError:
+            self._cut_unrecorded()
+            raise
+        self._count += 1
+        self.last = record
+
+    def close(self) -> None:
+        """Makes everything safe against a power cut, and closes the files."""
+        try:
+            os.fsync(self._text)
+            os.fsync(self._journal_file)
+        finally:
+            os.close(self._text)
+            os.close(self._journal_file)
+
+    def _cut_unrecorded(self) -> None:
+        self._count = self._journal.count_within(os.fstat(self._text).st_size)
+        self._journal.cut(self._count)
+        self.last = self._journal.before(self._count)
+        os.ftruncate(self._text, self.last.end_offset)
+
+
+def last_record(directory: Path) -> Record:
+    """How far the log in a directory has come."""
+    with _reading(directory) as log:
+        return EMPTY if log is None else log.last
+
+
+def read_slice(directory: Path, from_line: int, *, max_lines: int, max_bytes: int) -> LogSlice:
+    """Lines of the log in a directory; none past the end, else one at least."""
+    with _reading(directory) as log:
+        text = b"" if log is None else log.lines(from_line, max_lines, max_bytes)
+    return LogSlice(from_line, text.count(b"\n"), text)
+
+
+def remove(directory: Path) -> None:
+    """Removes the log in a directory, and the directory when nothing else is in it."""
+    for name in (JOURNAL, TEXT):  # the journal first: without it there is no log
+        (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+class _LogReader:
+    """A log that is open for reading, as it was when it was opened."""
+
+    def __init__(self, text: int, journal: int) -> None:
+        self._text = text
+        self._journal = Journal(journal)
+        self._count = self._journal.count_within(os.fstat(text).st_size)
+        self.last = self._journal.before(self._count)
+
+    def lines(self, from_line: int, max_lines: int, max_bytes: int) -> bytes:
+        """Lines from one on, as many as both limits allow."""
+        if max_lines < 1 or from_line > self.last.end_line:
+            return b""
+        last_line = min(from_line + max_lines - 1, self.last.end_line)
+        end = self._journal[self._journal.first_with_line(last_line, self._count)].end_offset
+        start = self._offset_of(from_line)
+        text = self._whole_lines(start, end, max_bytes)
+        return text[: after_newline(text, max_lines)]
+
+    def _offset_of(self, line: int) -> int:
+        """Where a line begins: only the append that wrote it is searched."""
+        before = self._journal.before(self._journal.first_with_line(line, self._count))
+        offset, skip = before.end_offset, line - before.end_line - 1
+        while skip and (piece := os.pread(self._text, _PIECE, offset)):
+            newlines = piece.count(b"\n")
+            if newlines >= skip:
+                return offset + after_newline(piece, skip)
+            skip -= newlines
+            offset += len(piece)
+        return offset
+
+    def _whole_lines(self, start: int, end: int, max_bytes: int) -> bytes:
+        size = min(max(max_bytes, 1), end - start)
+        while True:
+            text = os.pread(self._text, size, start)
+            whole = text.rfind(b"\n") + 1
+            if whole or size == end - start:
+                return text[:whole]
+            size = min(2 * size, end - start)  # the first line alone is longer
+
+
+def after_newline(text: bytes, number: int) -> int:
+    """The offset after a newline, counted from 1; the text's length when it has fewer.
+
+    Halves the text rather than walking over lines, so that the search itself is the interpreter's.
+    """
+    start, end = 0, len(text)
+    if text.count(b"\n") < number:
+        return end
+    while end - start > 1:
+        middle = (start + end) // 2
+        newlines = text.count(b"\n", start, middle)
+        if newlines >= number:
+            end = middle
+        else:
+            number -= newlines
+            start = middle
+    return end
+
+
+@contextlib.contextmanager
+def _reading(directory: Path) -> Iterator[_LogReader | None]:
+    """Opens a log to read; None where there is none."""
+    with contextlib.ExitStack() as opened:
+        descriptors = []
+        for name in (TEXT, JOURNAL):
+            try:
+                descriptor = _open(directory / name, os.O_RDONLY)
+            except FileNotFoundError:
+                yield None
+                return
+            opened.callback(os.close, descriptor)
+            descriptors.append(descriptor)
+        yield _LogReader(*descriptors)
+
+
+def _open(path: Path, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,197 @@
+"""The logs of all jobs: append, read from a line on, follow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, Self, TypeVar
+
+from entrance_server import threads
+from entrance_server.domain import ids
+from entrance_server.logs import files
+from entrance_server.logs.files import LogSlice, LogWriter
+from entrance_server.logs.followers import Follower, Followers
+from entrance_server.logs.journal import Record
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LogUnavailable(Exception):
+    """A log can't be written or read now, for want of space for instance; nothing was changed."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A log that is being written. Whoever holds the lock may use the writer."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+    writer: LogWriter | None = None
+
+
+class LogStore:
+    """Append-only logs of jobs in files below a directory, which this object alone writes.
+
+    An append is in the files when `append` returns, and survives the end of this process. `close`
+    makes a log safe against a power cut too.
+    """
+
+    def __init__(self, root: Path, *, workers: int = 4, max_open: int = 256) -> None:
+        self._root = root
+        self._max_open = max_open
+        self._slots: OrderedDict[int, _Slot] = OrderedDict()  # least lately used first
+        self._followers = Followers(self.next_line)
+        self._workers = asyncio.Semaphore(workers)
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="log")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def append(
+        self, task_id: int, text: bytes, line_count: int, *, attempt: int = 0, seq: int = 0
+    ) -> None:
+        """Adds whole lines and wakes those who follow. Appends to one log keep their order.
+
+        Args:
+            task_id: whose log.
+            text: UTF-8, each line ended by a newline; empty to move the mark alone.
+            line_count: how many lines.
+            attempt: with `seq`: which of the runner's output is durable with this append. An append
+                whose mark is not greater than the log's is a replay and is dropped. Lines of the
+                service's own leave both 0 and keep the mark.
+            seq: see `attempt`.
+
+        Raises:
+            LogUnavailable: nothing was added.
+            ValueError: the text is not that many whole lines.
+        """
+        if text.count(b"\n") != line_count or (text and not text.endswith(b"\n")):
+            raise ValueError(f"the text for log {task_id} is not {line_count} whole lines")
+        mark = (attempt, seq) if attempt or seq else None
+        try:
+            async with self._slot(task_id) as slot, self._workers:
+                await self._run(_append, slot, self._directory(task_id), text, line_count, mark)
+                await self._close_spare()
+        finally:  # the lines are there for a cancelled caller too
+            self._followers.lines_came(task_id)
+
+    async def mark(self, task_id: int) -> tuple[int, int]:
+        """The greatest mark that is durable; (0, 0) for none."""
+        return (await self._last(task_id)).mark
+
+    async def next_line(self, task_id: int) -> int:
+        """The number that the next line will have; 1 for an empty or missing log."""
+        return (await self._last(task_id)).end_line + 1
+
+    async def read(
+        self, task_id: int, from_line: int, *, max_lines: int, max_bytes: int
+    ) -> LogSlice:
+        """Lines from one on (1 and less is the first), as many as both limits allow.
+
+        There is at least one where there is any; past the end there is none.
+        """
+        return await self._run(
+            files.read_slice,
+            self._directory(task_id),
+            max(from_line, 1),
+            max_lines=max_lines,
+            max_bytes=max_bytes,
+        )
+
+    def follow(self, task_id: int) -> AbstractContextManager[Follower]:
+        """Gives a follower, whose `wait` returns when a line is there."""
+        return self._followers.follow(task_id)
+
+    def wake(self, task_id: int) -> None:
+        """Wakes those who follow a log although no line came, such as when its job has ended."""
+        self._followers.call(task_id)
+
+    async def close(self, task_id: int) -> None:
+        """Makes a log safe against a power cut and closes its files; the next append opens them."""
+        if task_id not in self._slots:
+            return
+        async with self._slot(task_id) as slot:
+            await self._run(_close, slot)
+        if not slot.users:
+            self._slots.pop(task_id, None)
+
+    async def aclose(self) -> None:
+        """Closes every log, then this object. Called once, last."""
+        for task_id in list(self._slots):
+            await self.close(task_id)
+        await asyncio.to_thread(self._executor.shutdown)
+
+    async def remove(self, task_id: int) -> None:
+        """Removes a log; one that is not there is no error."""
+        await self.close(task_id)
+        await self._run(files.remove, self._directory(task_id))
+
+    async def _last(self, task_id: int) -> Record:
+        slot = self._slots.get(task_id)
+        if slot is not None and slot.writer is not None:
+            return slot.writer.last
+        return await self._run(files.last_record, self._directory(task_id))
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, task_id: int) -> AsyncIterator[_Slot]:
+        """Gives the log to one writer at a time, in the order in which they came."""
+        slot = self._slots.setdefault(task_id, _Slot())
+        self._slots.move_to_end(task_id)
+        slot.users += 1
+        try:
+            async with slot.lock:
+                yield slot
+        finally:
+            slot.users -= 1
+
+    async def _close_spare(self) -> None:
+        """Closes logs that nobody writes now, from the least lately used on, down to the limit."""
+        while len(self._slots) > self._max_open:
+            spare = (task_id for task_id, slot in self._slots.items() if not slot.users)
+            if (task_id := next(spare, None)) is None:
+                return
+            with contextlib.suppress(LogUnavailable):  # its own appends have been answered
+                await self._run(_close, self._slots.pop(task_id))
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await threads.run_in_thread(self._executor, work, *args, **kwargs)
+        except OSError as error:
+            raise LogUnavailable(str(error)) from error
+
+    def _directory(self, task_id: int) -> Path:
+        return self._root / ids.directory_of(task_id)
+
+
+def _append(
+    slot: _Slot, directory: Path, text: bytes, line_count: int, mark: tuple[int, int] | None
+) -> None:
+    if slot.writer is None:
+        slot.writer = LogWriter.open(directory)
+    if mark is not None and mark <= slot.writer.last.mark:
+        return
+    if mark is None and not text:
+        return
+    try:
+        slot.writer.append(text, line_count, mark=mark)
+    except OSError:
+        writer, slot.writer = slot.writer, None  # whoever opens it again finds it whole
+        with contextlib.suppress(OSError):
+            writer.close()
+        raise
+
+
+def _close(slot: _Slot) -> None:
+    if slot.writer is not None:
+        writer, slot.writer = slot.writer, None
+        writer.close()

@@ -1,0 +1,243 @@
+"""What an engine is: it opens sessions, and a session runs code. The server imports this too."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from entrance_runner.processes import Processes
+    from entrance_runner.results import ResultFile
+
+ENTRY_POINT_GROUP = "entrance.engines"
+
+
+class EngineUnavailable(Exception):
+    """The engine can't start; the message says why."""
+
+
+class InvalidOption(Exception):
+    """A setting that the engine does not know or can't read; the message says what to change."""
+
+
+class Moment(enum.StrEnum):
+    """When a setting acts."""
+
+    STARTUP = "startup"
+    RUNTIME = "runtime"
+
+
+class ParameterType(enum.StrEnum):
+    """How the text of a setting is read."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A setting that an engine takes."""
+
+    name: str
+    type: ParameterType
+    description: str
+    moment: Moment = Moment.STARTUP
+
+    def check(self, text: str) -> None:
+        """Checks the text of a value.
+
+        Raises:
+            InvalidOption: the text is not of the parameter's type.
+        """
+        if self.type is ParameterType.INTEGER:
+            valid = text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
+        else:
+            valid = self.type is ParameterType.TEXT or text in ("true", "false")
+        if not valid:
+            raise InvalidOption(
+                f"the setting {self.name} must be {_WANTED[self.type]}, not {text!r}"
+            )
+
+
+_WANTED = {
+    ParameterType.TEXT: "text",
+    ParameterType.INTEGER: "a whole number",
+    ParameterType.BOOLEAN: "true or false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a run, such as a statement, counted in tasks."""
+
+    id: str
+    succeeded: int = 0
+    failed: int = 0
+    running: int = 0
+    total: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, from 0 to 1, and its parts."""
+
+    fraction: float
+    parts: tuple[Part, ...] = ()
+
+
+class Level(enum.StrEnum):
+    """How serious a message is."""
+
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
+class Report(Protocol):
+    """Where a session tells what a run does; printed text goes to the context's `output`."""
+
+    def progress(self, progress: Progress) -> None:
+        """Tells how far the run is."""
+
+    async def result(self, result: ResultFile) -> None:
+        """Tells that a result set is complete; waits while too much is unread."""
+
+    async def message(self, level: Level, text: str) -> None:
+        """Adds a line of the engine's own to the log; waits while too much is unread."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """What a session is opened with."""
+
+    session_id: str
+    user: str
+    working_directory: Path
+    environment: Mapping[str, str]
+    options: Mapping[str, str]
+    scratch: Path  # a private directory, removed with the runner
+    output: int  # the file descriptor for whatever user code prints
+    processes: Processes
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run."""
+
+    run_id: str
+    code: str
+    run_type: str
+    result_directory: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class Session(abc.ABC):
+    """An open engine. The runner gives it one run at a time and calls it from one event loop.
+
+    User code runs in a child process. Pausing, forced ends and leftover processes are the runner's
+    work: it finds every descendant by itself.
+    """
+
+    @property
+    def usable(self) -> bool:
+        """Whether another run can follow."""
+        return True
+
+    @abc.abstractmethod
+    async def run(self, request: RunRequest, report: Report) -> None:
+        """Runs code to its end, which is also reached when all its processes are killed.
+
+        Raises:
+            RunFailed: the code did not succeed, was interrupted, or its process died.
+        """
+
+    @abc.abstractmethod
+    async def interrupt(self) -> None:
+        """Asks the running code to end; at most once in a run, perhaps before the code began."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Frees what the session holds in the runner; its processes are dead already."""
+
+
+class Engine(abc.ABC):
+    """A kind of session. The module of an engine imports its library only where a session opens."""
+
+    engine_type: ClassVar[str]
+    run_types: ClassVar[Sequence[str]]
+    description: ClassVar[str]
+    parameters: ClassVar[Sequence[Parameter]] = ()
+
+    @classmethod
+    @abc.abstractmethod
+    def version(cls) -> str:
+        """The version of the program behind the engine, without a heavy import.
+
+        Raises:
+            EngineUnavailable: that program is not installed.
+        """
+
+    @abc.abstractmethod
+    async def open(self, context: SessionContext) -> Session:
+        """Starts the engine.
+
+        Raises:
+            EngineUnavailable: it does not start.
+            InvalidOption: an option has a value that the engine refuses.
+        """
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, str]) -> None:
+        """Checks the settings for a session.
+
+        Raises:
+            InvalidOption: a setting is not known, or its value is not of its type.
+        """
+        known = {p.name: p for p in cls.parameters if p.moment is Moment.STARTUP}
+        for name, text in options.items():
+            if name not in known:
+                names = ", ".join(sorted(known)) or "none"
+                raise InvalidOption(
+                    f"the engine {cls.engine_type} has no startup setting {name}; it has: {names}"
+                )
+            known[name].check(text)
+
+
+EngineFinder = Callable[[], Iterable[metadata.EntryPoint]]
+
+
+def installed_engines() -> Iterable[metadata.EntryPoint]:
+    """The entry points of all engines that are installed."""
+    return metadata.entry_points(group=ENTRY_POINT_GROUP)
+
+
+def find_engine(engine_type: str, finder: EngineFinder = installed_engines) -> type[Engine]:
+    """The engine of a type.
+
+    Raises:
+        InvalidOption: there is none of that type.
+    """
+    points = {point.name: point for point in finder()}
+    if engine_type not in points:
+        names = ", ".join(sorted(points)) or "none"
+        raise InvalidOption(f"there is no engine {engine_type!r}; installed are: {names}")
+    engine: type[Engine] = points[engine_type].load()
+    return engine
+
+
+def package_version(distribution: str) -> str:
+    """The version of an installed distribution.
+
+    Raises:
+        EngineUnavailable: it is not installed.
+    """
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        raise EngineUnavailable(f"the package {distribution} is not installed") from None

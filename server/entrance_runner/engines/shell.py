@@ -1,0 +1,93 @@
+"""Shell scripts, each by a shell process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from typing import ClassVar
+
+from entrance_runner.engine import (
+    Engine,
+    EngineUnavailable,
+    Report,
+    RunRequest,
+    Session,
+    SessionContext,
+)
+from entrance_runner.errors import ErrorCode, RunFailed, exit_text
+
+VERSION_TIMEOUT = 5.0  # seconds
+
+
+class ShellEngine(Engine):
+    """Runs scripts by bash, or by sh where there is no bash."""
+
+    engine_type: ClassVar[str] = "shell"
+    run_types: ClassVar[Sequence[str]] = ("shell", "sh")
+    description: ClassVar[str] = "Shell scripts by bash, or by sh where there is no bash."
+
+    @classmethod
+    def version(cls) -> str:
+        """The version that bash tells; `sh` where there is no bash."""
+        shell = find_shell(None)
+        if os.path.basename(shell) == "sh":
+            return "sh"
+        command = [shell, "-c", 'printf %s "${BASH_VERSION%%(*}"']
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, timeout=VERSION_TIMEOUT, check=True
+            ).stdout
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EngineUnavailable(f"{shell} does not run: {error}") from None
+
+    async def open(self, context: SessionContext) -> Session:
+        """Opens a session; nothing runs before its first script."""
+        return ShellSession(context, find_shell(context.environment.get("PATH")))
+
+
+class ShellSession(Session):
+    """A directory and an environment for scripts."""
+
+    def __init__(self, context: SessionContext, shell: str) -> None:
+        self._context = context
+        self._shell = shell
+
+    async def run(self, request: RunRequest, report: Report) -> None:
+        """Runs a script from a file: neither its size nor what it reads from its input matters."""
+        script = self._context.scratch / "script"
+        await asyncio.to_thread(script.write_text, request.code, encoding="utf-8", newline="")
+        try:
+            process = await self._context.processes.spawn(
+                [self._shell, str(script)],
+                cwd=self._context.working_directory,
+                env=self._context.environment,
+                output=self._context.output,
+            )
+        except OSError as error:
+            raise RunFailed(ErrorCode.ENGINE_DIED, f"the shell does not start: {error}") from None
+        status = await process.wait()
+        if status != 0:
+            raise RunFailed(ErrorCode.SHELL_EXIT, exit_text(status))
+
+    async def interrupt(self) -> None:
+        """Sends SIGTERM to the script and to everything that it started."""
+        self._context.processes.signal(signal.SIGTERM)
+
+    async def close(self) -> None:
+        """Nothing is held between scripts."""
+
+
+def find_shell(path: str | None) -> str:
+    """The shell to use, searched for in `path` as the environment variable PATH has it.
+
+    Raises:
+        EngineUnavailable: there is none.
+    """
+    for name in ("bash", "sh"):
+        if shell := shutil.which(name, path=path):
+            return shell
+    raise EngineUnavailable("neither bash nor sh is in PATH")

@@ -1,0 +1,163 @@
+"""The session that the runner hosts, and the one run that may go on in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from entrance_runner import engine as engines
+from entrance_runner.engine import Engine, EngineFinder, RunRequest, Session, SessionContext
+from entrance_runner.output import OutputPipe
+from entrance_runner.processes import Processes
+from entrance_runner.run import Run
+
+log = logging.getLogger(__name__)
+
+
+class WrongState(Exception):
+    """The session or its run does not allow this now; the message says why."""
+
+
+class UnknownRun(Exception):
+    """The session has no such run."""
+
+
+class InvalidRequest(Exception):
+    """The request can't be carried out as it is; the message says what to change."""
+
+
+class Host:
+    """At most one session, and in it one run at a time.
+
+    `tasks` owns the runs. `scratch` is a private directory that lives as long as the host.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: asyncio.TaskGroup,
+        processes: Processes,
+        scratch: Path,
+        finder: EngineFinder = engines.installed_engines,
+    ) -> None:
+        self.session_id = ""
+        self.engine_type = ""
+        self._tasks = tasks
+        self._processes = processes
+        self._scratch = scratch
+        self._finder = finder
+        self._output = OutputPipe()
+        self._engine: type[Engine] | None = None
+        self._session: Session | None = None
+        self._run: Run | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """The run that goes on, or whose events are not all acknowledged."""
+        return None if self._run is None or self._run.events.finished else self._run
+
+    async def open(
+        self,
+        *,
+        session_id: str,
+        engine_type: str,
+        user: str,
+        working_directory: str,
+        environment: Mapping[str, str],
+        options: Mapping[str, str],
+    ) -> str:
+        """Starts the engine and tells its version.
+
+        Raises:
+            WrongState: there is a session already.
+            InvalidRequest: the working directory is none.
+            InvalidOption: the engine or an option is not known, or a value is refused.
+            EngineUnavailable: the engine does not start.
+        """
+        if self._engine is not None:
+            raise WrongState(f"this runner has the session {self.session_id} already")
+        engine = engines.find_engine(engine_type, self._finder)
+        engine.check_options(options)
+        version = engine.version()
+        context = SessionContext(
+            session_id=session_id,
+            user=user,
+            working_directory=_directory("working_directory", working_directory),
+            environment=dict(environment),
+            options=dict(options),
+            scratch=self._scratch,
+            output=self._output.writer,
+            processes=self._processes,
+        )
+        self._engine, self.session_id, self.engine_type = engine, session_id, engine_type
+        try:
+            self._session = await engine().open(context)
+        except BaseException:
+            self._engine, self.session_id, self.engine_type = None, "", ""
+            await self._processes.kill()
+            raise
+        return version
+
+    def start(self, request: RunRequest) -> None:
+        """Starts a run; one that was started already changes nothing.
+
+        Raises:
+            WrongState: there is no session that can take it now.
+            InvalidRequest: the run type is not the engine's, or the result directory is none.
+        """
+        if self._run is not None and self._run.request.run_id == request.run_id:
+            return
+        if self._session is None or self._engine is None:
+            raise WrongState("open a session before a run")
+        if (run := self.run) is not None:
+            raise WrongState(
+                f"the run {run.request.run_id} goes on, or its events are not acknowledged"
+            )
+        if not self._session.usable:
+            raise WrongState("the engine of this session has ended; open another session")
+        if request.run_type not in self._engine.run_types:
+            names = ", ".join(self._engine.run_types)
+            raise InvalidRequest(
+                f"the engine {self.engine_type} runs {names}, not {request.run_type!r}"
+            )
+        _directory("result_directory", str(request.result_directory))
+        self._output.discard()
+        self._run = Run(request, self._session, self._output, self._processes)
+        self._tasks.create_task(self._run.execute())
+
+    def find_run(self, run_id: str) -> Run:
+        """The run of this name, which may have ended.
+
+        Raises:
+            UnknownRun: it is not the session's newest run.
+        """
+        if self._run is None or self._run.request.run_id != run_id:
+            raise UnknownRun(f"this session has no run {run_id!r}")
+        return self._run
+
+    def interrupt(self, run_id: str, grace: float) -> None:
+        """Begins to end a run.
+
+        Raises:
+            UnknownRun: it is not the session's newest run.
+        """
+        self._tasks.create_task(self.find_run(run_id).interrupt(grace))
+
+    async def close(self) -> None:
+        """Ends the session and whatever runs in it."""
+        if self._run is not None:
+            self._run.events.abandon()
+            await self._run.interrupt(0)
+        await self._processes.kill()
+        if self._session is not None:
+            await self._session.close()
+
+
+def _directory(name: str, text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute() or not os.access(path, os.W_OK | os.X_OK) or not path.is_dir():
+        raise InvalidRequest(f"{name} must be an existing directory that can be written: {text!r}")
+    return path

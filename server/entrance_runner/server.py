@@ -1,0 +1,74 @@
+"""Puts the runner together: socket, host, and the reasons to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc.aio
+
+from entrance.engine.v1 import engine_pb2_grpc
+from entrance_runner.host import Host
+from entrance_runner.presence import Presence
+from entrance_runner.processes import Processes
+from entrance_runner.servicer import EngineServicer
+
+STOP_GRACE = 1.0  # seconds that open streams have to take the last events
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+async def serve(address: str, *, orphan_timeout: float) -> None:
+    """Serves on `address` (`unix:/path`) until Close, SIGTERM, or too long without a server."""
+    stop = asyncio.Event()
+    presence = Presence()
+    processes = Processes()
+    with _stopping_on_signals(stop), processes.adopting(), _scratch() as scratch:
+        async with asyncio.TaskGroup() as tasks:
+            host = Host(tasks=tasks, processes=processes, scratch=scratch)
+            async with _listening(address, EngineServicer(host, presence, stop.set)):
+                orphan = tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop))
+                await stop.wait()
+                orphan.cancel()
+                await host.close()
+
+
+async def _stop_when_orphaned(presence: Presence, timeout: float, stop: asyncio.Event) -> None:
+    await presence.wait_absent(timeout)
+    stop.set()
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    yield
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="entrance-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@contextlib.asynccontextmanager
+async def _listening(address: str, servicer: EngineServicer) -> AsyncIterator[None]:
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
+    engine_pb2_grpc.add_EngineServiceServicer_to_server(servicer, server)
+    mask = os.umask(0o177)  # the socket is the owner's alone from its first moment
+    try:
+        server.add_insecure_port(address)
+    finally:
+        os.umask(mask)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(STOP_GRACE)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address.removeprefix("unix:"))

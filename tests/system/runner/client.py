@@ -1,0 +1,184 @@
+"""A runner process and what a server would do with it, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc.aio
+import psutil
+from google.protobuf import duration_pb2
+
+from entrance.engine.v1 import engine_pb2 as pb
+from entrance.engine.v1 import engine_pb2_grpc
+from entrance.v1 import entrance_pb2
+
+DEADLINE = 30.0  # seconds
+SUCCEED = entrance_pb2.JOB_STATUS_SUCCEED
+FAILED = entrance_pb2.JOB_STATUS_FAILED
+CANCELLED = entrance_pb2.JOB_STATUS_CANCELLED
+
+
+@dataclass
+class Outcome:
+    """What a run reported, in the order in which it came."""
+
+    events: list[pb.Event] = field(default_factory=list)
+
+    @property
+    def log(self) -> str:
+        return "".join(event.log.text for event in self.events if event.HasField("log"))
+
+    @property
+    def results(self) -> list[pb.ResultEvent]:
+        return [event.result for event in self.events if event.HasField("result")]
+
+    @property
+    def progress(self) -> list[pb.ProgressEvent]:
+        return [event.progress for event in self.events if event.HasField("progress")]
+
+    @property
+    def end(self) -> pb.EndEvent:
+        assert self.events[-1].HasField("end")
+        return self.events[-1].end
+
+
+class RunnerClient:
+    """A server's side of one runner."""
+
+    def __init__(self, process: asyncio.subprocess.Process, directory: Path, address: str) -> None:
+        self.process = process
+        self.directory = directory
+        self.work = directory / "work"
+        self.channel = grpc.aio.insecure_channel(address)
+        self.stub = engine_pb2_grpc.EngineServiceStub(self.channel)
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "runner.sock"
+
+    def below(self) -> list[psutil.Process]:
+        """Every process below the runner."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    async def open(
+        self,
+        engine_type: str,
+        *,
+        options: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> pb.OpenSessionResponse:
+        self.work.mkdir(exist_ok=True)
+        await until(self.socket.exists, what="the runner's socket")
+        request = pb.OpenSessionRequest(
+            session_id="session",
+            engine_type=engine_type,
+            user="alice",
+            working_directory=str(self.work),
+            environment=environment or {"PATH": os.environ["PATH"]},
+            options=options or {},
+        )
+        return await self.stub.OpenSession(request, timeout=DEADLINE)
+
+    async def start(self, code: str, run_type: str, *, run_id: str = "") -> str:
+        run_id = run_id or secrets.token_hex(4)
+        results = self.results(run_id)
+        results.mkdir(exist_ok=True)
+        await self.stub.Run(
+            pb.RunRequest(
+                run_id=run_id, code=code, run_type=run_type, result_directory=str(results)
+            ),
+            timeout=DEADLINE,
+        )
+        return run_id
+
+    def results(self, run_id: str) -> Path:
+        return self.directory / f"results-{run_id}"
+
+    async def events(
+        self, run_id: str, *, seq: int = 0, acknowledge: bool = True
+    ) -> AsyncIterator[pb.Event]:
+        """The events of a run, to its end."""
+        call = self.stub.StreamEvents(timeout=DEADLINE)
+        await call.write(pb.StreamEventsRequest(run_id=run_id, seq=seq))
+        try:
+            async for response in call:
+                for event in response.events:
+                    yield event
+                    if acknowledge:
+                        await call.write(pb.StreamEventsRequest(seq=event.seq))
+                if response.events[-1].HasField("end"):
+                    await call.done_writing()
+        finally:
+            call.cancel()
+
+    async def follow(self, run_id: str, *, seq: int = 0, acknowledge: bool = True) -> Outcome:
+        """Everything that a run reports, to its end."""
+        outcome = Outcome()
+        async for event in self.events(run_id, seq=seq, acknowledge=acknowledge):
+            outcome.events.append(event)
+        return outcome
+
+    async def run(self, code: str, run_type: str) -> Outcome:
+        """Runs code to its end."""
+        return await self.follow(await self.start(code, run_type))
+
+    async def interrupt(self, run_id: str, *, grace: float) -> None:
+        period = duration_pb2.Duration()
+        period.FromMilliseconds(int(grace * 1000))
+        await self.stub.Interrupt(pb.InterruptRequest(run_id=run_id, grace_period=period))
+
+    async def pause(self, run_id: str) -> None:
+        await self.stub.Pause(pb.PauseRequest(run_id=run_id))
+
+    async def resume(self, run_id: str) -> None:
+        await self.stub.Resume(pb.ResumeRequest(run_id=run_id))
+
+    async def close(self) -> int:
+        """Closes the session; the runner's exit status."""
+        await self.stub.Close(pb.CloseRequest(), timeout=DEADLINE)
+        return await self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def started_runner(
+    directory: Path, *, orphan_timeout: float = 60
+) -> AsyncIterator[RunnerClient]:
+    """A runner; at the end it and everything below it must be gone."""
+    address = f"unix:{directory}/runner.sock"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "entrance_runner", "--address", address),
+        *("--orphan-timeout", str(orphan_timeout)),
+        stdin=asyncio.subprocess.DEVNULL,
+        cwd=directory,
+        start_new_session=True,
+    )
+    runner = RunnerClient(process, directory, address)
+    try:
+        yield runner
+    finally:
+        below = runner.below() if process.returncode is None else []
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(DEADLINE):
+            await process.wait()
+        await runner.channel.close()
+    assert process.returncode == 0
+    assert not [child for child in below if child.is_running()]
+    assert not runner.socket.exists()
+
+
+async def until(condition: Callable[[], object], *, what: str = "the condition") -> None:
+    """Waits for a condition to hold."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # noqa: ASYNC110 - what is watched is in another process
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not come true") from None

@@ -1,0 +1,57 @@
+"""The application: every annotated operation of the public API at its path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import grpc
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from entrance_gateway import health
+from entrance_gateway.backend import Backend
+from entrance_gateway.config import GatewaySettings
+from entrance_gateway.edge import Edge
+from entrance_gateway.endpoints import Gateway, endpoint_for
+from entrance_gateway.operations import SERVICES, operations_of
+from entrance_gateway.paths import PathTemplate
+from entrance_gateway.routing import resources, unknown_path
+
+
+def create_app(settings: GatewaySettings, channel: grpc.aio.Channel | None = None) -> Starlette:
+    """The gateway as an ASGI application.
+
+    Its `state.closing` is an event to set when open streams have to end.
+
+    Args:
+        settings: where the server is, and the limits.
+        channel: the way to the server, which stays the caller's; None opens one to
+            `settings.server` while the application runs.
+    """
+    gateway = Gateway(settings, Backend(settings, channel), asyncio.Event())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with gateway.backend:
+            yield
+
+    app = Starlette(
+        routes=resources(_endpoints(gateway)),
+        middleware=[Middleware(Edge, max_requests=settings.max_requests)],
+        lifespan=lifespan,
+    )
+    app.router.default = unknown_path
+    app.router.redirect_slashes = False
+    app.state.closing = gateway.closing
+    return app
+
+
+def _endpoints(gateway: Gateway) -> Iterable[tuple[PathTemplate, str, ASGIApp]]:
+    for operation in operations_of(SERVICES):
+        endpoint = endpoint_for(operation, gateway)
+        yield from ((operation.path, verb, endpoint) for verb in operation.verbs)
+    for path, probe in (("/health", health.alive), ("/ready", health.Readiness(gateway.backend))):
+        yield from ((PathTemplate.parse(path), verb, probe) for verb in ("GET", "HEAD"))

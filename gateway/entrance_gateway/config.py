@@ -1,0 +1,41 @@
+"""The gateway's settings, read from the environment in one place."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class GatewaySettings(BaseSettings):
+    """What an operator may set; each as `ENTRANCE_GATEWAY_<NAME>`. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="ENTRANCE_GATEWAY_", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9001, ge=0, le=65535, description="0 takes a free one")
+    server: str = Field(default="127.0.0.1:9104", description="the gRPC target of the server")
+
+    body_limit: PositiveInt = Field(
+        default=2 * 1024 * 1024, description="bytes of a request's body"
+    )
+    message_limit: PositiveInt = Field(
+        default=32 * 1024 * 1024, description="bytes of one gRPC answer"
+    )
+    max_requests: PositiveInt = Field(
+        default=1_000, description="requests at once, streams included"
+    )
+
+    body_deadline: PositiveFloat = Field(default=30, description="to receive a request's body")
+    call_deadline: PositiveFloat = Field(
+        default=30, description="for a call, and for each piece of a streamed result"
+    )
+    ready_deadline: PositiveFloat = Field(default=2, description="for the server's own health")
+    open_wait: PositiveFloat = Field(
+        default=1,
+        description="a stream's first message may take this long to tell an error by status",
+    )
+    keep_alive: PositiveFloat = Field(default=15, description="between comments on a silent stream")
+    idle_connection: PositiveInt = Field(
+        default=30, description="until an idle connection is closed"
+    )
+    shutdown_grace: PositiveInt = Field(default=5, description="for open requests when stopping")

@@ -1,0 +1,73 @@
+"""What surrounds every request: a limit, common headers, and answers for errors."""
+
+from __future__ import annotations
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrance_gateway import envelope, errors
+from entrance_gateway.routing import method_name
+
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+log = structlog.get_logger()
+
+
+class Edge:
+    """Lets at most `max_requests` in, and answers each error in the envelope."""
+
+    def __init__(self, app: ASGIApp, *, max_requests: int) -> None:
+        self._app = app
+        self._max_requests = max_requests
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on and sees to its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        self._inside += 1
+        try:
+            self._admit()
+            await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            refusal = _refusal_for(error, scope)
+            if answer.started:
+                log.warning("gateway.answer_broken_off", path=scope["path"], error=refusal.words)
+                return  # an answer that does not complete is how a client sees it
+            await refusal.response(method_name(scope))(scope, receive, answer)
+        finally:
+            self._inside -= 1
+
+    def _admit(self) -> None:
+        if self._inside > self._max_requests:
+            words = f"The gateway has {self._max_requests:,} requests open, its limit; try again."
+            raise errors.Refusal(words, envelope.GATEWAY_BUSY)
+
+
+class _Answer:
+    """The way out of a request: adds the common headers and knows whether the answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _refusal_for(error: Exception, scope: Scope) -> errors.Refusal:
+    if isinstance(error, errors.Refusal):
+        return error
+    log.error("gateway.failed", verb=scope["method"], path=scope["path"], exc_info=error)
+    return errors.failure()

@@ -1,0 +1,171 @@
+"""What answers an operation: a call, a stream of events, or a streamed result."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from google.protobuf.message import Message
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from entrance.v1 import entrance_pb2 as pb
+from entrance_gateway import body, downloads, envelope, errors, events, render, translate
+from entrance_gateway.backend import Backend, Stream
+from entrance_gateway.config import GatewaySettings
+from entrance_gateway.credentials import metadata_of
+from entrance_gateway.operations import Operation
+from entrance_gateway.routing import method_name
+
+_EVENT_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What every endpoint works with; `closing` is set when open streams have to end."""
+
+    settings: GatewaySettings
+    backend: Backend
+    closing: asyncio.Event
+
+
+@dataclass(frozen=True)
+class Endpoint(ABC):
+    """Answers the requests of one operation."""
+
+    operation: Operation
+    gateway: Gateway
+
+    @abstractmethod
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+
+    def from_query(self, request: Request) -> Message:
+        """The RPC's request for one without a body."""
+        query = request.query_params.multi_items()
+        return translate.from_query(self.operation, request.path_params, query)
+
+
+class Call(Endpoint):
+    """Answers with what a unary RPC answers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Translates the request, calls, and answers in the envelope."""
+        request = Request(scope, receive)
+        asked = await self._asked(request)
+        metadata = metadata_of(request.headers)
+        answer = await self.gateway.backend.call(self.operation, asked, metadata)
+        words, data = render.words_of(self.operation.name), render.data_of(answer, asked)
+        message = envelope.Message(method_name(scope), 0, words, data)
+        await envelope.EnvelopeResponse(message)(scope, receive, send)
+
+    async def _asked(self, request: Request) -> Message:
+        if not self.operation.has_body:
+            return self.from_query(request)
+        settings = self.gateway.settings
+        raw = await body.receive(
+            request, limit=settings.body_limit, deadline=settings.body_deadline
+        )
+        return translate.from_body(self.operation, request.path_params, raw)
+
+
+class Follow(Endpoint):
+    """Answers with server-sent events, one or more for each message of a streaming RPC."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends events until the stream ends, the client leaves or the gateway stops.
+
+        An error before the first message is an answer of its own kind, one after it an event.
+        """
+        request = Request(scope, receive)
+        last_id = request.headers.get(events.RESUME_HEADER, "")
+        if last_id == events.END_ID:
+            await Response(status_code=204)(scope, receive, send)
+            return
+        asked = self.from_query(request)
+        events.go_on(asked, last_id)
+        async with self.gateway.backend.stream(
+            self.operation,
+            asked,
+            metadata_of(request.headers),
+            until=self.gateway.closing,
+            patient=bool(last_id),
+        ) as stream:
+            await stream.settle(self.gateway.settings.open_wait)
+            frames = _frames(stream, method_name(scope), self.gateway.settings.keep_alive)
+            await _send_stream(frames, _EVENT_HEADERS, scope, receive, send)
+
+
+async def _frames(stream: Stream, method: str, keep_alive: float) -> AsyncGenerator[bytes]:
+    yield events.RETRY
+    while True:
+        try:
+            message = await stream.next(keep_alive)
+        except TimeoutError:
+            yield events.COMMENT
+            continue
+        except errors.Refusal as refusal:
+            yield events.Event("error", refusal.message(method).as_dict()).encode()
+            return
+        if message is None:
+            return
+        yield b"".join(event.encode() for event in events.events_of(message))
+
+
+class Download(Endpoint):
+    """Answers with the bytes of a streamed result."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the result as it comes; an error on the way breaks the answer off visibly."""
+        request = Request(scope, receive)
+        asked = cast(pb.StreamResultRequest, self.from_query(request))
+        metadata = metadata_of(request.headers)
+        async with self.gateway.backend.stream(self.operation, asked, metadata) as stream:
+            first = await self._next(stream)
+            if first is None:
+                raise errors.failure()
+            headers = downloads.headers_of(asked.id, first.result_set)
+            await _send_stream(self._pieces(stream, first), headers, scope, receive, send)
+
+    async def _pieces(
+        self, stream: Stream, first: pb.StreamResultResponse
+    ) -> AsyncGenerator[bytes]:
+        message: pb.StreamResultResponse | None = first
+        while message is not None:
+            yield message.data
+            message = await self._next(stream)
+
+    async def _next(self, stream: Stream) -> pb.StreamResultResponse | None:
+        try:
+            message = await stream.next(self.gateway.settings.call_deadline)
+        except TimeoutError:
+            raise errors.out_of_time() from None
+        return cast("pb.StreamResultResponse | None", message)
+
+
+async def _send_stream(
+    pieces: AsyncGenerator[bytes],
+    headers: Mapping[str, str],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    async with aclosing(pieces):
+        response: Response = StreamingResponse(pieces, headers=headers)
+        if scope["method"] == "HEAD":
+            response = Response(headers=headers)
+        await response(scope, receive, send)
+
+
+def endpoint_for(operation: Operation, gateway: Gateway) -> Endpoint:
+    """The endpoint of the kind that an operation needs."""
+    if not operation.streams:
+        return Call(operation, gateway)
+    if operation.response_class is pb.StreamResultResponse:
+        return Download(operation, gateway)
+    return Follow(operation, gateway)

@@ -1,0 +1,73 @@
+"""The operations: what the annotations of the public API say about verb, path and body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from entrance.v1 import entrance_pb2
+from entrance_gateway.paths import PathTemplate
+
+SERVICES: Sequence[ServiceDescriptor] = (
+    entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"],
+)
+
+_VERBS = ("get", "post", "put", "patch", "delete")
+# Documented as GET although they act, so a HEAD must not reach them.
+_ACTING = frozenset(f"entrance.v1.EntranceService.{name}" for name in ("Kill", "Pause", "Resume"))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One RPC at one verb and path."""
+
+    name: str  # such as entrance.v1.EntranceService.Status
+    rpc: str  # its gRPC path
+    verb: str
+    path: PathTemplate
+    has_body: bool
+    streams: bool
+    request_class: type[Message]
+    response_class: type[Message]
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """The verbs that lead to it: HEAD too, where reading is all that GET does."""
+        reads = self.verb == "GET" and self.name not in _ACTING
+        return (self.verb, "HEAD") if reads else (self.verb,)
+
+
+def operations_of(services: Iterable[ServiceDescriptor]) -> Iterator[Operation]:
+    """Every annotated RPC of the services.
+
+    Raises:
+        ValueError: an annotation asks for what the gateway can't do.
+    """
+    for service in services:
+        for method in service.methods:
+            options: Any = method.GetOptions()
+            rule: http_pb2.HttpRule = options.Extensions[annotations_pb2.http]
+            if rule.WhichOneof("pattern"):
+                yield from (_operation(method, r) for r in (rule, *rule.additional_bindings))
+
+
+def _operation(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Operation:
+    verb = rule.WhichOneof("pattern")
+    if verb not in _VERBS or rule.body not in ("", "*") or method.client_streaming:
+        raise ValueError(f"{method.full_name}: its REST annotation is of an unsupported kind")
+    return Operation(
+        name=method.full_name,
+        rpc=f"/{method.containing_service.full_name}/{method.name}",
+        verb=verb.upper(),
+        path=PathTemplate.parse(getattr(rule, verb)),
+        has_body=rule.body == "*",
+        streams=method.server_streaming,
+        request_class=GetMessageClass(method.input_type),
+        response_class=GetMessageClass(method.output_type),
+    )

@@ -1,0 +1,116 @@
+"""An RPC's answer to the `data` of the envelope."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from entrance.v1 import entrance_pb2 as pb
+from entrance_gateway import errors
+from entrance_gateway.envelope import OK_TEXT
+from entrance_gateway.envelope import Message as Envelope
+from entrance_gateway.names import enum_name
+from entrance_gateway.paths import METHOD_ROOT
+
+_SERVICE = "entrance.v1.EntranceService"
+KILLED = "Successfully killed the job"
+
+_WORDS: Mapping[str, str] = {
+    f"{_SERVICE}.Kill": KILLED,
+    f"{_SERVICE}.Pause": "Successfully paused the job",
+    f"{_SERVICE}.Resume": "Successfully resumed the job",
+}
+
+
+def words_of(operation: str) -> str:
+    """What the envelope says when an operation went well."""
+    return _WORDS.get(operation, OK_TEXT)
+
+
+def data_of(answer: Message, request: Message) -> dict[str, Any]:
+    """The data that answers a request."""
+    shape = _SHAPES.get(type(answer))
+    return shape(answer, request) if shape else fields_of(answer)
+
+
+def fields_of(message: Message) -> dict[str, Any]:
+    """Every field of a message by its JSON name, whether set or not.
+
+    Numbers are numbers, also those of 64 bits; a time is RFC 3339, bytes are base64, an enum is its
+    short name, and what is absent is null.
+    """
+    fields = cast(Descriptor, message.DESCRIPTOR).fields
+    return {field.json_name: _field(message, field) for field in fields}
+
+
+def _field(message: Message, field: FieldDescriptor) -> Any:
+    if field.has_presence and not message.HasField(field.name):
+        return None
+    value = getattr(message, field.name)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        of = field.message_type.fields_by_name["value"]
+        return {str(key): _value(of, item) for key, item in value.items()}
+    if field.is_repeated:
+        return [_value(field, item) for item in value]
+    return _value(field, value)
+
+
+def _value(field: FieldDescriptor, value: Any) -> Any:
+    if isinstance(value, Timestamp):
+        return value.ToJsonString()
+    if isinstance(value, Message):
+        return fields_of(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return enum_name(field.enum_type, value) if field.enum_type is not None else value
+
+
+def _log(answer: pb.LogResponse, request: pb.LogRequest) -> dict[str, Any]:
+    split = request.distinct_level or not request.HasField("distinct_level")
+    return fields_of(answer) | {"log": list(answer.log) if split else "".join(answer.log)}
+
+
+def _resources(answer: Message, _: Message) -> dict[str, Any]:
+    """The progress; a job without measurements says so under the documented name."""
+    data = fields_of(answer)
+    if data["yarnMetrics"] is None:
+        del data["yarnMetrics"]
+        data["yarnResource"] = None
+    return data
+
+
+def _killed(answer: pb.KillJobsResponse, _: Message) -> dict[str, Any]:
+    return {"messages": [_kill_message(result).as_dict() for result in answer.messages]}
+
+
+def _kill_message(result: pb.KillJobResult) -> Envelope:
+    method = f"{METHOD_ROOT}/entrance/{result.id}/kill"
+    ids = {"execID": result.exec_id or result.id, "taskID": result.task_id or None}
+    if result.status.code:
+        return errors.from_status(result.status).message(method, ids)
+    return Envelope(method, 0, KILLED, ids)
+
+
+def _page(answer: pb.ReadResultResponse, _: Message) -> dict[str, Any]:
+    return fields_of(answer) | {"rows": [_cells(row) for row in answer.rows]}
+
+
+def _cells(row: pb.Row) -> list[str | None]:
+    return [cell.text if cell.HasField("text") else None for cell in row.cells]
+
+
+_SHAPES: Mapping[type[Message], Callable[[Any, Any], dict[str, Any]]] = {
+    pb.LogResponse: _log,
+    pb.ProgressWithResourceResponse: _resources,
+    pb.StreamProgressResponse: _resources,
+    pb.KillJobsResponse: _killed,
+    pb.ReadResultResponse: _page,
+}

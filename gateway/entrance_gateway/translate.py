@@ -1,0 +1,247 @@
+"""JSON, query and path to the request that an RPC takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from entrance_gateway.body import read_object
+from entrance_gateway.envelope import encode
+from entrance_gateway.errors import UNREADABLE, Refusal, wrong_field
+from entrance_gateway.names import enum_names, enum_number
+from entrance_gateway.operations import Operation
+
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+_INTEGER_BITS = {FieldDescriptor.TYPE_INT32: 32, FieldDescriptor.TYPE_INT64: 64}
+_LISTS_OF_IDS = frozenset({"id_list"})  # an id may be written as a number there too
+
+_CODE, _ENGINE, _CREATOR = _OLD_FORM = (
+    "executionCode",
+    "executeApplicationName",
+    "requestApplicationName",
+)
+
+
+def from_body(operation: Operation, path: Mapping[str, str], raw: bytes) -> Message:
+    """The request for an operation with a body.
+
+    Raises:
+        Refusal: the body can't be read, or a known field has a wrong type.
+    """
+    given = read_object(raw)
+    if "execution_content" in operation.request_class.DESCRIPTOR.fields_by_name:
+        given = labels_form(given)
+    try:
+        return _request(operation, path, given)
+    except RecursionError:
+        raise Refusal("The body is nested too deeply.", err_code=UNREADABLE) from None
+
+
+def from_query(
+    operation: Operation, path: Mapping[str, str], query: Iterable[tuple[str, str]]
+) -> Message:
+    """The request for an operation without a body. A parameter without a value counts as unset.
+
+    Raises:
+        Refusal: a known parameter is given twice, or is not what it should be.
+    """
+    fields = _by_spelling(operation.request_class)
+    given: dict[str, Any] = {}
+    for name, text in query:
+        field = fields.get(name)
+        if field is None or not text:
+            continue
+        if field.is_repeated:
+            given.setdefault(name, []).extend(text.split(","))
+        elif name in given:
+            raise wrong_field(name, "is given twice")
+        else:
+            given[name] = text
+    return _request(operation, path, given)
+
+
+def labels_form(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A submit body in the labels form; one that has that form already stays as it is.
+
+    Raises:
+        Refusal: a field that only the old form has is not a text.
+    """
+    has_content = body.get("executionContent") is not None
+    if has_content or not any(name in body for name in _OLD_FORM):
+        return dict(body)
+    content = {"code": _text(body, _CODE), "runType": _text(body, "runType") or "sql"}
+    own = {
+        "engineType": _text(body, _ENGINE),
+        "creator": _text(body, _CREATOR) or "IDE",
+        "formatCode": body.get("formatCode"),
+    }
+    return {
+        **body,
+        "executionContent": content,
+        "labels": _extended(own, body.get("labels")),
+    }
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise wrong_field(name, "must be a text")
+
+
+def _extended(own: dict[str, Any], given: Any) -> Any:
+    """Own entries under the given ones; what is not an object stays, to be refused by its name."""
+    if given is None:
+        return own
+    return {**own, **given} if isinstance(given, dict) else given
+
+
+def _request(operation: Operation, path: Mapping[str, str], given: Mapping[str, Any]) -> Message:
+    request = operation.request_class()
+    fill(request, given, skip=path)
+    fill(request, path)
+    return request
+
+
+def fill(
+    message: Message, given: Mapping[str, Any], at: str = "", skip: Collection[str] = ()
+) -> None:
+    """Sets the fields of a message that are given; unknown names and null are passed over.
+
+    Args:
+        message: what to fill.
+        given: JSON values or texts, by the JSON name of a field or its name in the proto.
+        at: the caller's spelling of where `given` stands, ending with a dot, for errors.
+        skip: names in the proto of fields that have their value from elsewhere.
+
+    Raises:
+        Refusal: a value has a wrong type.
+    """
+    fields = _by_spelling(message)
+    for name, value in given.items():
+        field = fields.get(name)
+        if field is not None and value is not None and field.name not in skip:
+            _set(message, field, value, at + name)
+
+
+def _by_spelling(message: Message | type[Message]) -> dict[str, FieldDescriptor]:
+    fields = cast(Descriptor, message.DESCRIPTOR).fields
+    return {field.name: field for field in fields} | {field.json_name: field for field in fields}
+
+
+def _set(message: Message, field: FieldDescriptor, value: Any, at: str) -> None:
+    part = getattr(message, field.name)
+    if _is_map(field):
+        part.update(_texts(_mapping(value, at), at))
+    elif field.is_repeated:
+        part.extend(_item(field, item, f"{at}[{i}]") for i, item in enumerate(_list(value, at)))
+    elif isinstance(part, Timestamp):
+        _set_timestamp(part, value, at)
+    elif isinstance(part, Message):
+        part.SetInParent()
+        fill(part, _mapping(value, at), at + ".")
+    else:
+        setattr(message, field.name, _scalar(field, value, at))
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _mapping(value: Any, at: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong_field(at, "must be an object")
+    return value
+
+
+def _list(value: Any, at: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise wrong_field(at, "must be an array")
+    return value
+
+
+def _texts(given: Mapping[str, Any], at: str) -> dict[str, str]:
+    return {
+        _unicode(name, f"{at}.{name}"): _as_text(value, f"{at}.{name}")
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _as_text(value: Any, at: str) -> str:
+    """A JSON value as text: a text as it is, anything else as JSON writes it."""
+    return _unicode(value if isinstance(value, str) else encode(value), at)
+
+
+def _unicode(text: str, at: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise wrong_field(at, "has half a surrogate pair, which is not text") from None
+    return text
+
+
+def _set_timestamp(timestamp: Timestamp, value: Any, at: str) -> None:
+    try:
+        timestamp.FromJsonString(value)
+    except (ValueError, TypeError, AttributeError):
+        raise wrong_field(at, "must be a time such as 2030-01-31T08:00:00Z") from None
+
+
+def _item(field: FieldDescriptor, value: Any, at: str) -> Any:
+    """An item of a list; null stands for the empty value, since the places of items matter."""
+    if value is None:
+        return field.default_value if field.type in _INTEGER_BITS else ""
+    if field.name in _LISTS_OF_IDS and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _scalar(field, value, at)
+
+
+def _scalar(field: FieldDescriptor, value: Any, at: str) -> Any:
+    return _SCALARS[field.type](field, value, at)
+
+
+def _string(_: FieldDescriptor, value: Any, at: str) -> str:
+    if not isinstance(value, str):
+        raise wrong_field(at, "must be a text")
+    return _unicode(value, at)
+
+
+def _integer(field: FieldDescriptor, value: Any, at: str) -> int:
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_field(at, "must be an integer")
+    bits = _INTEGER_BITS[field.type]
+    if not -(1 << bits - 1) <= value < 1 << bits - 1:
+        raise wrong_field(at, f"must be an integer of at most {bits} bits")
+    return value
+
+
+def _boolean(_: FieldDescriptor, value: Any, at: str) -> bool:
+    """A boolean; of texts, only `false` means false, as documented for the log's query."""
+    if not isinstance(value, bool | str):
+        raise wrong_field(at, "must be true or false")
+    return value if isinstance(value, bool) else value.lower() != "false"
+
+
+def _enum(field: FieldDescriptor, value: Any, at: str) -> int:
+    enum = cast(EnumDescriptor, field.enum_type)
+    number = enum_number(enum, value) if isinstance(value, str) else None
+    if number is None:
+        raise wrong_field(at, f"must be one of {', '.join(enum_names(enum))}")
+    return number
+
+
+_SCALARS: Mapping[int, Callable[[FieldDescriptor, Any, str], Any]] = {
+    FieldDescriptor.TYPE_STRING: _string,
+    FieldDescriptor.TYPE_INT32: _integer,
+    FieldDescriptor.TYPE_INT64: _integer,
+    FieldDescriptor.TYPE_BOOL: _boolean,
+    FieldDescriptor.TYPE_ENUM: _enum,
+}

@@ -101,8 +101,7 @@ class Submission:
         """The labels, with engine and creator among them."""
         labels = {**self.labels, "engineType": self.engine}
         if self.creator is not None:
-            user = f"{self.execute_user}-" if self.execute_user else ""
-            labels["userCreator"] = user + self.creator
+            labels["creator"] = self.creator
         return labels
 
 
@@ -131,7 +130,7 @@ def submit(submission: Submission, engines: Sequence[models.Engine]) -> Call[tup
 
 def _first_run_type(engines: Sequence[models.Engine], name: str) -> str:
     known = {engine.engine_type: engine for engine in engines}
-    engine = known.get(name) or known.get(name.rpartition("-")[0])
+    engine = known.get(name) or known.get(name.partition("-")[0])
     if engine is None or not engine.run_types:
         raise errors.InvalidArgument(
             f"There is no engine '{name}'; there are: {', '.join(known) or 'none'}.",

@@ -1,0 +1,246 @@
+"""The result files of all jobs: take in, page, stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import shutil
+import stat
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, Self, TypeVar
+
+import pyarrow as pa
+
+from entrance_server import threads
+from entrance_server.domain import ids
+from entrance_server.domain.job import Column, ResultSet, ResultType
+from entrance_server.results import tables
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_PAGE_BYTES = 2 * 1024 * 1024  # of a page of rows, as characters
+
+_DIRECTORY = "results"
+_SUFFIXES = {
+    ResultType.TABLE: ".parquet",
+    ResultType.TEXT: ".txt",
+    ResultType.PICTURE: ".picture",
+    ResultType.HTML: ".html",
+}
+
+
+class ResultRejected(Exception):
+    """A runner's file is not what it should be; sending it again can't help."""
+
+
+class ResultUnavailable(Exception):
+    """A result file can't be read or kept now: it is gone or damaged, or the disk is full."""
+
+
+class ResultFiles:
+    """Result sets of jobs in files below a directory: tables as Parquet, others as they are."""
+
+    def __init__(self, root: Path, *, workers: int = 4) -> None:
+        self._root = root
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="results")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends what is being read. Called once, last."""
+        await asyncio.to_thread(self._executor.shutdown)
+
+    def directory(self, task_id: int) -> Path:
+        """The final home of a job's result files; made where it is missing."""
+        directory = self._directory(task_id)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def staging(self, task_id: int, run_id: str) -> Path:
+        """An empty directory for the files of a run, from which `adopt` takes them."""
+        staging = self._staging(task_id, run_id)
+        staging.mkdir(parents=True, exist_ok=True)
+        return staging
+
+    def remove_staging(self, task_id: int, run_id: str) -> None:
+        """Removes what a run left in its staging directory, which need not be there."""
+        shutil.rmtree(self._staging(task_id, run_id), ignore_errors=True)
+
+    async def adopt(
+        self, task_id: int, attempt: int, staging: Path, result: ResultSet
+    ) -> ResultSet:
+        """Moves the file `result.file_name` from a run's directory into the job's own.
+
+        The answer has the file's new name, its size and, for a table, its rows; its columns too
+        where the runner told none. A file that was adopted before is not missed.
+
+        Raises:
+            ResultRejected: there is no such file, it is no regular file directly in the directory,
+                or it is no readable table.
+            ResultUnavailable: it could not be moved.
+        """
+        target = self.directory(task_id) / f"{attempt}-{result.index}{_SUFFIXES[result.type]}"
+        return await self._run(_adopt, staging, target, result)
+
+    async def read_rows(
+        self,
+        task_id: int,
+        result: ResultSet,
+        offset: int,
+        limit: int,
+        *,
+        max_bytes: int = MAX_PAGE_BYTES,
+    ) -> list[list[str | None]]:
+        """Rows of a table from an offset on, their cells as text (see `results.cells`).
+
+        A page may have fewer rows than asked for, since it ends at about `max_bytes` too; it is
+        empty only past the end.
+
+        Raises:
+            ResultUnavailable: the file can't be read.
+        """
+        path = self._path(task_id, result)
+        return await self._run(tables.page, path, offset, limit, max_bytes)
+
+    async def read_bytes(self, task_id: int, result: ResultSet, offset: int, size: int) -> bytes:
+        """A part of a result's content; empty past the end.
+
+        Raises:
+            ResultUnavailable: the file can't be read.
+        """
+        return await self._run(_read_bytes, self._path(task_id, result), offset, size)
+
+    async def stream(self, task_id: int, result: ResultSet, offset: int) -> AsyncIterator[bytes]:
+        """A whole result but for the rows, or bytes of another kind, before an offset.
+
+        A table comes as an Arrow IPC stream with its schema, whatever the offset is. A piece is
+        read when it is asked for, so that a slow reader costs no more than one.
+
+        Raises:
+            ResultUnavailable: the file can't be read.
+        """
+        path = self._path(task_id, result)
+        is_table = result.type is ResultType.TABLE
+        pieces = tables.arrow_stream(path, offset) if is_table else _pieces(path, offset)
+        try:
+            while piece := await self._run(next, pieces, b""):
+                yield piece
+        finally:
+            pieces.close()
+
+    async def remove(self, task_id: int) -> None:
+        """Removes the result files of a job, and the job's directory when nothing else is in it."""
+        await self._run(_remove, self._directory(task_id))
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await threads.run_in_thread(self._executor, work, *args, **kwargs)
+        except (OSError, pa.ArrowException) as error:
+            raise ResultUnavailable(str(error)) from error
+
+    def _directory(self, task_id: int) -> Path:
+        return self._root / ids.directory_of(task_id) / _DIRECTORY
+
+    def _staging(self, task_id: int, run_id: str) -> Path:
+        return self._directory(task_id) / f".{run_id}"
+
+    def _path(self, task_id: int, result: ResultSet) -> Path:
+        return self._directory(task_id) / result.file_name
+
+
+def _adopt(staging: Path, target: Path, result: ResultSet) -> ResultSet:
+    _move(staging, result.file_name, target)
+    try:
+        rows, columns = _describe(target, result)
+    except ResultRejected:
+        target.unlink()
+        raise
+    _sync(target)
+    _sync(target.parent)
+    return dataclasses.replace(
+        result,
+        file_name=target.name,
+        row_count=rows,
+        size_bytes=target.stat().st_size,
+        columns=columns,
+    )
+
+
+def _move(staging: Path, name: str, target: Path) -> None:
+    """Moves a regular file, and nothing else: user code may have put anything there."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ResultRejected(f"'{name}' is not the name of a file in the result directory")
+    try:
+        with _opened(staging, os.O_DIRECTORY) as directory:
+            _check_regular(os.lstat(name, dir_fd=directory), name)
+            os.rename(name, target, src_dir_fd=directory)
+    except FileNotFoundError:
+        if not os.path.lexists(target):
+            raise ResultRejected(f"there is no file '{name}' in the result directory") from None
+    try:
+        _check_regular(target.lstat(), name)  # what was moved may not be what was looked at
+    except ResultRejected:
+        target.unlink()
+        raise
+
+
+def _check_regular(found: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        raise ResultRejected(f"'{name}' is not a regular file with one name")
+
+
+def _describe(path: Path, result: ResultSet) -> tuple[int, tuple[Column, ...]]:
+    if result.type is not ResultType.TABLE:
+        return 0, ()
+    try:
+        rows, columns = tables.describe(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ResultRejected(f"'{result.file_name}' is not a readable table: {error}") from error
+    if result.columns and len(result.columns) != len(columns):
+        raise ResultRejected(
+            f"'{result.file_name}' has {len(columns)} columns rather than {len(result.columns)}"
+        )
+    return rows, result.columns or columns
+
+
+def _read_bytes(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as content:
+        content.seek(offset)
+        return content.read(size)
+
+
+def _pieces(path: Path, offset: int) -> Generator[bytes, None, None]:
+    with path.open("rb") as content:
+        content.seek(offset)
+        while piece := content.read(tables.PIECE):
+            yield piece
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(directory)
+    with contextlib.suppress(OSError):
+        directory.parent.rmdir()
+
+
+def _sync(path: Path) -> None:
+    with _opened(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int = 0) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Tables in Parquet files: their shape, pages of text, Arrow streams. Everything here blocks."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from entrance_server.domain.job import Column
+from entrance_server.results.cells import texts
+from entrance_server.results.types import sql_type
+
+PIECE = 256 * 1024  # bytes of a stream that are handed on at a time
+
+_BUFFER = 256 * 1024  # bytes read of a column at a time
+_BATCH_BYTES = 1024 * 1024
+_BATCH_ROWS = 8192
+_PAGE_ROWS = 1024
+
+
+def describe(path: Path) -> tuple[int, tuple[Column, ...]]:
+    """The number of rows of a table, and its columns.
+
+    Raises:
+        pyarrow.ArrowException, OSError: the file is no readable Parquet.
+    """
+    with _opened(path) as table:
+        columns = tuple(Column(f.name, sql_type(f.type)) for f in table.schema_arrow)
+        return table.metadata.num_rows, columns
+
+
+def page(path: Path, offset: int, limit: int, max_bytes: int) -> list[list[str | None]]:
+    """Rows from an offset on, as many as both limits allow, but one at least where there is one."""
+    rows: list[list[str | None]] = []
+    size = 0
+    with _opened(path) as table:
+        for row in itertools.islice(_rows(table, offset, min(limit, _PAGE_ROWS)), limit):
+            size += sum(len(cell) for cell in row if cell is not None)
+            if rows and size > max_bytes:
+                break
+            rows.append(row)
+    return rows
+
+
+def arrow_stream(path: Path, offset: int) -> Generator[bytes, None, None]:
+    """The rows from an offset on as an Arrow IPC stream, in pieces."""
+    written = io.BytesIO()
+    with _opened(path) as table:
+        with pa.ipc.new_stream(written, table.schema_arrow) as writer:
+            for batch in _batches(table, offset, _rows_of_batch(table.metadata)):
+                writer.write_batch(batch)
+                yield from _taken(written)
+        yield from _taken(written)
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """Opens a table so that it is read bit by bit."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+
+
+def _rows(table: pq.ParquetFile, offset: int, batch_rows: int) -> Iterator[list[str | None]]:
+    for batch in _batches(table, offset, batch_rows):
+        for row in zip(*map(texts, batch.columns), strict=True):
+            yield list(row)
+
+
+def _batches(table: pq.ParquetFile, offset: int, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows from an offset on. Row groups before it are not read."""
+    groups = list(range(table.num_row_groups))
+    while groups and offset >= (rows := table.metadata.row_group(groups[0]).num_rows):
+        offset -= rows
+        groups.pop(0)
+    for batch in table.iter_batches(batch_rows, row_groups=groups, use_threads=False):
+        if offset < batch.num_rows:
+            yield batch.slice(offset)
+        offset = max(offset - batch.num_rows, 0)
+
+
+def _rows_of_batch(metadata: pq.FileMetaData) -> int:
+    """How many rows make a batch of the wanted size, by the mean size of a row."""
+    groups = range(metadata.num_row_groups)
+    size: int = sum(metadata.row_group(group).total_byte_size for group in groups)
+    rows: int = _BATCH_BYTES * metadata.num_rows // max(size, 1)
+    return max(1, min(rows, _BATCH_ROWS))
+
+
+def _taken(written: io.BytesIO) -> Iterator[bytes]:
+    """Empties the buffer, in pieces."""
+    data = written.getvalue()
+    written.seek(0)
+    written.truncate()
+    for start in range(0, len(data), PIECE):
+        yield data[start : start + PIECE]

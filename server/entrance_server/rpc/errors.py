@@ -22,6 +22,8 @@ from entrance_server.domain.errors import (
     Unsupported,
     WrongState,
 )
+from entrance_server.logs import LogUnavailable
+from entrance_server.results import ResultUnavailable
 from entrance_server.store.port import StoreUnavailable
 
 DOMAIN: Final = "entrance"
@@ -64,28 +66,19 @@ CODES: Final[Mapping[type[EntranceError], grpc.StatusCode]] = {
 }
 
 _RETRIABLE = (Exhausted, Unavailable)
-STORAGE_ERRORS: Final = (StoreUnavailable,)
+_STORAGE_ERRORS = (LogUnavailable, ResultUnavailable, StoreUnavailable)
 
 
 def known(error: Exception) -> EntranceError | None:
     """The error as a caller may see it, or None for one that nobody foresaw."""
     if isinstance(error, EntranceError):
         return error
-    if isinstance(error, STORAGE_ERRORS):
+    if isinstance(error, _STORAGE_ERRORS):
         return Unavailable(
             "The service can't reach its storage now; try again later.",
             reason="STORAGE_UNAVAILABLE",
         )
     return None
-
-
-def not_persisted() -> Unavailable:
-    """The error of a submit whose job could not be made durable."""
-    return Unavailable(
-        "The job could not be persisted and was not accepted; submit it again later.",
-        reason="NOT_PERSISTED",
-        err_code=20052,
-    )
 
 
 def code_of(error: EntranceError) -> grpc.StatusCode:

@@ -14,9 +14,10 @@ import grpc
 import structlog
 from grpc_status import rpc_status
 
-from entrance_server.domain.errors import Exhausted, PermissionDenied
-from entrance_server.rpc import caller, errors, ports
+from entrance_server.domain.errors import EntranceError, Exhausted, PermissionDenied
+from entrance_server.rpc import caller, errors
 from entrance_server.rpc.edge import Context, Handler, Method
+from entrance_server.service.auth import Authenticator
 
 CREDENTIALS_KEY: Final = "authorization"
 
@@ -78,12 +79,21 @@ class Errors:
             except grpc.aio.BaseError:
                 raise  # gRPC's own: the call was aborted, or its client is gone
             except Exception as error:
-                known = errors.known(error) or self._incident(method, error)
-            await context.abort_with_status(rpc_status.to_status(errors.status_of(known)))
+                told = self._told(method, error)
+            await context.abort_with_status(rpc_status.to_status(errors.status_of(told)))
 
         return call
 
-    def _incident(self, method: Method, error: Exception) -> errors.InternalError:
+    def _told(self, method: Method, error: Exception) -> EntranceError:
+        """What the caller is told. What it is not told is in the log."""
+        known = errors.known(error)
+        if known is None:
+            return self._incident(method, error)
+        if known is not error:
+            self._log.warning("call refused", method=method.name, error=str(error))
+        return known
+
+    def _incident(self, method: Method, error: Exception) -> EntranceError:
         incident = uuid.uuid4().hex
         self._log.error("call failed", method=method.name, incident=incident, exc_info=error)
         return errors.InternalError(incident)
@@ -121,7 +131,7 @@ class Identity:
 
     def __init__(
         self,
-        authenticator: ports.Authenticator,
+        authenticator: Authenticator,
         *,
         open_services: Collection[str],
         admin_services: Collection[str],

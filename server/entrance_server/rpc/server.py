@@ -12,8 +12,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from entrance.v1 import entrance_pb2, entrance_pb2_grpc
-from entrance_server.rpc import layers, ports
+from entrance_server.rpc import layers
 from entrance_server.rpc.edge import Edge
+from entrance_server.service.auth import Authenticator
 
 SERVICE: Final = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"].full_name
 CHANNELZ: Final = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
@@ -35,7 +36,7 @@ class Limits:
 def create_server(
     servicer: entrance_pb2_grpc.EntranceServiceServicer,
     *,
-    authenticator: ports.Authenticator,
+    authenticator: Authenticator,
     health_servicer: health.aio.HealthServicer,
     limits: Limits = Limits(),
     observers: Sequence[layers.Observer] = (),

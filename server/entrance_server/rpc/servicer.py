@@ -12,7 +12,11 @@ import grpc
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import entrance_pb2_grpc
 from entrance_server.domain.job import Job
-from entrance_server.rpc import caller, errors, log_stream, ports, requests, responses, yarn
+from entrance_server.rpc import caller, log_stream, requests, responses, yarn
+from entrance_server.service.control import ControlService
+from entrance_server.service.observe import ObserveService
+from entrance_server.service.results import ResultService
+from entrance_server.service.submit import SubmitService
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -26,10 +30,10 @@ class EntranceServicer(entrance_pb2_grpc.EntranceServiceServicer):
     def __init__(
         self,
         *,
-        submit: ports.Submit,
-        control: ports.Control,
-        observe: ports.Observe,
-        results: ports.Results,
+        submit: SubmitService,
+        control: ControlService,
+        observe: ObserveService,
+        results: ResultService,
         machine: yarn.Machine,
     ) -> None:
         self._submit = submit
@@ -48,10 +52,7 @@ class EntranceServicer(entrance_pb2_grpc.EntranceServiceServicer):
 
     async def _accept(self, request: pb.ExecuteRequest | pb.SubmitRequest, context: Context) -> Job:
         command = requests.submit_command(request, peer=context.peer())
-        try:
-            return await self._submit.submit(caller.principal(), command)
-        except errors.STORAGE_ERRORS as error:
-            raise errors.not_persisted() from error
+        return await self._submit.submit(caller.principal(), command)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         job = await self._observe.get_job(caller.principal(), request.id, task_id=request.task_id)

@@ -105,6 +105,7 @@ async def _wire(
     logs = LogStore(files)
     stack.push_async_callback(logs.aclose)
     results = ResultFiles(files)
+    stack.push_async_callback(results.aclose)
     live = LiveJobs()
     jobs = Jobs(store=store, live=live, logs=logs)
     job_log = JobLog(logs)

@@ -131,19 +131,21 @@ class EngineSession:
         Raises:
             SessionLost: the runner ended before the run did.
         """
-        seq = after_seq
-        while True:
+        seq, ended = after_seq, False
+        while not ended:
             try:
                 async with aclosing(self._event_stream(run_id, seq)) as batches:
+                    # to the stream's own end, since the last acknowledgement comes after the last batch
                     async for events in batches:
                         yield events
-                        seq = events[-1].seq
-                        if events[-1].HasField("end"):
-                            return
+                        seq, ended = events[-1].seq, events[-1].HasField("end")
             except grpc.aio.AioRpcError as error:
+                if ended:
+                    return
                 if error.code() not in _BROKEN or not self.runner.is_alive():
                     raise SessionLost(_sentence(error)) from None
-            await asyncio.sleep(CONNECT_RETRY)
+            if not ended:
+                await asyncio.sleep(CONNECT_RETRY)
 
     async def _event_stream(
         self, run_id: str, seq: int

@@ -17,7 +17,7 @@ from entrance_server.domain.status import JobStatus
 from entrance_server.engines.pool import SessionLost, SessionPool, SessionRefused
 from entrance_server.engines.session import EngineSession
 from entrance_server.logs import LogStore, LogUnavailable
-from entrance_server.results import ResultFiles, ResultRejected
+from entrance_server.results import ResultFiles, ResultRejected, ResultUnavailable
 from entrance_server.service import events
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs, ended
@@ -185,8 +185,7 @@ class Executor:
                     return
 
     async def _send(self, job: Job, run: ActiveRun, session: EngineSession) -> None:
-        directory = self._results.directory(job.task_id) / f".{run.run_id}"
-        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+        directory = await asyncio.to_thread(self._results.staging, job.task_id, run.run_id)
         await session.run(
             run.run_id,
             code=job.spec.runnable_code,
@@ -263,7 +262,7 @@ class Executor:
     async def _add_result(self, run: ActiveRun, event: pb.Event) -> None:
         live = run.live
         task_id = live.job.task_id
-        staged = self._results.directory(task_id) / f".{run.run_id}"
+        staged = self._results.staging(task_id, run.run_id)
         declared = events.result_set(event.result)
         try:
             adopted = await self._durably(
@@ -368,7 +367,7 @@ class Executor:
         while True:
             try:
                 return await step()
-            except (StoreUnavailable, LogUnavailable) as error:
+            except (StoreUnavailable, LogUnavailable, ResultUnavailable) as error:
                 log.warning("waiting for storage", error=str(error))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)

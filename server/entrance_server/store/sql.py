@@ -129,10 +129,12 @@ class SqlStore:
         statement = statements.list_jobs(where, before_task_id)
         return await self._read_all(statement, {"p_limit": limit}, rows.job_from)
 
-    async def unfinished_jobs(self, instance: str) -> Sequence[Job]:
-        """The jobs of an instance that have not ended."""
+    async def unfinished_jobs(self, instance: str | None = None) -> Sequence[Job]:
+        """The jobs that have not ended, of an instance or of all."""
+        if instance is None:
+            return await self._read_all(statements.UNFINISHED_JOBS, {}, rows.job_from)
         asked = {"p_instance": instance}
-        return await self._read_all(statements.UNFINISHED_JOBS, asked, rows.job_from)
+        return await self._read_all(statements.UNFINISHED_JOBS_OF_INSTANCE, asked, rows.job_from)
 
     async def transition(
         self,

@@ -57,12 +57,11 @@ _LIST_JOBS = (
     .limit(bindparam("p_limit"))
 )
 
-# The jobs of an instance that have not ended.
-UNFINISHED_JOBS = (
-    select(jobs)
-    .where(jobs.c.instance == bindparam("p_instance"), jobs.c.status.in_(sorted(ACTIVE)))
-    .order_by(jobs.c.task_id)
-)
+# The jobs that have not ended.
+UNFINISHED_JOBS = select(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).order_by(jobs.c.task_id)
+
+# The same of one instance.
+UNFINISHED_JOBS_OF_INSTANCE = UNFINISHED_JOBS.where(jobs.c.instance == bindparam("p_instance"))
 
 # Compare-and-set of the state. What is null stays, but an error is that of this step alone.
 TRANSITION = (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
 
+from entrance_server.changes import Changes
 from entrance_server.domain.job import GroupKey, SessionRecord
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.session import EngineSession, SessionLost, SessionRefused
@@ -47,6 +49,9 @@ class SessionPool:
         self._warm: list[RunnerProcess] = []
         self._refill = asyncio.Event()
         self._idle_changed = asyncio.Event()
+        self._max_starting = 2 * (os.cpu_count() or 1)
+        self._starting = 0
+        self._freed = Changes()  # a session was given back, or one more may start
         self._closing = False
         self._tasks = asyncio.TaskGroup()
         self._keepers: list[asyncio.Task[None]] = []
@@ -75,26 +80,46 @@ class SessionPool:
     async def acquire(self, group: GroupKey, *, options: Mapping[str, str]) -> EngineSession:
         """An idle session of the group, the last used first, or a new one.
 
+        Few engines start at once; who waits for that takes a session that comes free meanwhile.
+
         Raises:
             SessionRefused: the engine does not start; the message says why.
             SessionLost: the runner ended while it started.
         """
-        for session in reversed(self._idle):
-            if session.group == group:
-                del self._idle[session]
-                self._busy.add(session)
-                if session.runner.is_alive():
-                    return session
+        while True:
+            seen = self._freed.revision
+            session = self._take_idle(group)
+            if session is not None and session.runner.is_alive():
+                return session
+            if session is not None:
                 await self.discard(session)
-                break
-        self._make_room()
-        return await self._open(group, options)
+            elif self._starting < self._max_starting:
+                return await self._start(group, options)
+            else:
+                await self._freed.beyond(seen)
+
+    def _take_idle(self, group: GroupKey) -> EngineSession | None:
+        session = next((one for one in reversed(self._idle) if one.group == group), None)
+        if session is not None:
+            del self._idle[session]
+            self._busy.add(session)
+        return session
+
+    async def _start(self, group: GroupKey, options: Mapping[str, str]) -> EngineSession:
+        self._starting += 1
+        try:
+            self._make_room()
+            return await self._open(group, options)
+        finally:
+            self._starting -= 1
+            self._freed.bump()
 
     def release(self, session: EngineSession) -> None:
         """Gives a session back whose run has ended well."""
         self._busy.discard(session)
         self._idle[session] = asyncio.get_running_loop().time() + self._idle_timeout
         self._idle_changed.set()
+        self._freed.bump()
 
     async def discard(self, session: EngineSession) -> int | None:
         """Ends a session that can't be used again.

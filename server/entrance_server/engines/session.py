@@ -21,6 +21,7 @@ Response = TypeVar("Response")
 
 CALL_DEADLINE = 10.0  # seconds
 CONNECT_RETRY = 0.02  # seconds
+ALIVE_CHECK = 0.5  # seconds
 
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 8 * 1024 * 1024),
@@ -81,7 +82,7 @@ class EngineSession:
         try:
             async with asyncio.timeout(timeout):
                 await self._wait_until_listening()
-                await self._call(self._stub.OpenSession(request, timeout=timeout))
+                await self._call(self._while_alive(request, timeout))
         except TimeoutError:
             raise SessionRefused(f"the engine did not start within {timeout:g} seconds") from None
         except SessionLost as lost:
@@ -135,7 +136,7 @@ class EngineSession:
         while not ended:
             try:
                 async with aclosing(self._event_stream(run_id, seq)) as batches:
-                    # to the stream's own end, since the last acknowledgement comes after the last batch
+                    # read to its own end, since the last acknowledgement comes after the last batch
                     async for events in batches:
                         yield events
                         seq, ended = events[-1].seq, events[-1].HasField("end")
@@ -211,6 +212,16 @@ class EngineSession:
             if not self.runner.is_alive():
                 raise SessionLost("the runner ended while it started")
             await asyncio.sleep(CONNECT_RETRY)
+
+    async def _while_alive(self, request: pb.OpenSessionRequest, timeout: float) -> None:
+        """Opens the session, however long a busy machine takes to let the runner answer."""
+        call = self._stub.OpenSession(request, timeout=timeout, wait_for_ready=True)
+        opening = asyncio.ensure_future(call)
+        while not (await asyncio.wait({opening}, timeout=ALIVE_CHECK))[0]:
+            if not self.runner.is_alive():
+                call.cancel()
+                raise SessionLost("the runner ended while it started")
+        await opening
 
     async def _call(self, call: Awaitable[Response]) -> Response:
         try:

@@ -27,9 +27,9 @@ from entrance_server.store.port import Store, StoreUnavailable, TransitionRefuse
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
-ENGINE_LOST = 40_101  # the engine's process or its runner went away
-ENGINE_REFUSED = 40_102  # the engine did not start, or refused the run
-INTERNAL = 40_199  # an error of the service itself
+ENGINE_LOST = 40_900  # the engine's process or its runner went away
+ENGINE_REFUSED = 40_901  # the engine did not start, or refused the run
+INTERNAL = 40_999  # an error of the service itself
 
 WAITING = frozenset({JobStatus.INITED, JobStatus.WAIT_FOR_RETRY})
 BEFORE_RUN = WAITING | {JobStatus.SCHEDULED}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from entrance_server.changes import Changes
 from entrance_server.domain.job import Job, ProgressInfo, Resources
-from entrance_server.service.changes import Changes
 from entrance_server.service.views import ProgressView
 
 

@@ -26,6 +26,7 @@ class ResourceMeter:
         self._processes = processes
         self._seconds: dict[psutil.Process, float] = {}
         self._time = time.monotonic()
+        self.measure()
 
     def measure(self) -> Resources:
         """Reads memory and processor time of every process. Blocks for some milliseconds."""
@@ -41,6 +42,6 @@ class ResourceMeter:
             seconds[process] = times.user + times.system
         used = sum(value - self._seconds.get(process, 0.0) for process, value in seconds.items())
         now = time.monotonic()
-        cores = used / (now - self._time) if now > self._time else 0.0
+        cores = used / max(now - self._time, 0.001)
         self._seconds, self._time = seconds, now
         return Resources(memory, max(cores, 0.0), len(seconds))

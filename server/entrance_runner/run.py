@@ -21,6 +21,7 @@ from entrance_runner.results import ResultFile
 
 log = logging.getLogger(__name__)
 
+FIRST_MEASURE = 0.25  # seconds, so that a short run has one
 MEASURE_INTERVAL = 1.0  # seconds
 
 
@@ -154,7 +155,8 @@ class Run:
         await self._processes.kill(keep=before)
 
     async def _measure(self) -> None:
-        meter = ResourceMeter(self._processes)
+        meter = await asyncio.to_thread(ResourceMeter, self._processes)
+        await asyncio.sleep(FIRST_MEASURE)
         while True:
             used = await asyncio.to_thread(meter.measure)
             self.events.resource(
@@ -172,7 +174,8 @@ class Run:
             await self.message(Level.ERROR, failure.message)
             status = entrance_pb2.JOB_STATUS_FAILED
         else:
-            self.progress(Progress(1.0, self._progress.parts))
+            if self._progress.fraction < 1:
+                self.progress(Progress(1.0, self._progress.parts))
             status = entrance_pb2.JOB_STATUS_SUCCEED
         error = (
             entrance_pb2.JobError(code=failure.code, message=failure.message) if failure else None

@@ -7,11 +7,14 @@ from typing import ClassVar
 
 from entrance_runner.engine import (
     Engine,
-    EngineUnavailable,
+    Parameter,
+    ParameterType,
     Session,
     SessionContext,
     package_version,
 )
+
+WORKER = "entrance_runner.engines.duckdb_worker:DuckDBWorker"
 
 
 class DuckDBEngine(Engine):
@@ -20,6 +23,17 @@ class DuckDBEngine(Engine):
     engine_type: ClassVar[str] = "duckdb"
     run_types: ClassVar[Sequence[str]] = ("sql",)
     description: ClassVar[str] = "SQL by DuckDB; tables last for the session."
+    parameters: ClassVar[Sequence[Parameter]] = (
+        Parameter(
+            "duckdb.database",
+            ParameterType.TEXT,
+            "The database file; unset means a database in memory.",
+        ),
+        Parameter(
+            "duckdb.threads", ParameterType.INTEGER, "Threads; unset means one for each core."
+        ),
+        Parameter("duckdb.memory_limit", ParameterType.TEXT, "Memory, such as 4GB."),
+    )
 
     @classmethod
     def version(cls) -> str:
@@ -27,5 +41,7 @@ class DuckDBEngine(Engine):
         return package_version("duckdb")
 
     async def open(self, context: SessionContext) -> Session:
-        """Starts a worker."""
-        raise EngineUnavailable("not there yet")
+        """Starts a worker with a connection."""
+        from entrance_runner.worker import WorkerSession
+
+        return await WorkerSession.start(context, WORKER)

@@ -17,6 +17,7 @@ EXEC_ID_PREFIX = "exec_id"
 APPLICATION = "entrance"
 TASK_ID_MAX = 2**63 - 1
 MAX_ID_LENGTH = 1024  # characters
+MAX_INSTANCE_LENGTH = 255  # characters; three digits hold it, and an id with it stays short enough
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -29,6 +30,12 @@ class ExecId:
     creator: str
     user: str
     task_id: int
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.instance) <= MAX_INSTANCE_LENGTH:
+            raise ValueError(
+                f"an instance name has 1 to {MAX_INSTANCE_LENGTH} characters, not '{self.instance}'"
+            )
 
     def __str__(self) -> str:
         short = f"{self.creator}_{self.user}_{self.task_id}"

@@ -28,7 +28,7 @@ ACTIVE = frozenset(JobStatus) - FINAL
 
 _ENDINGS_BEFORE_RUN = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT})
 
-# Scheduled and Running go back to Inited only when a restart finds that nothing had begun.
+# Scheduled goes back to Inited only when a restart finds that nothing had begun.
 NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.INITED: _ENDINGS_BEFORE_RUN | {JobStatus.SCHEDULED},
     JobStatus.WAIT_FOR_RETRY: _ENDINGS_BEFORE_RUN | {JobStatus.SCHEDULED},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
-
-_BUSY_TIMEOUT = 5000  # milliseconds to wait for another process that writes
 
 _LASTING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 
@@ -30,18 +29,21 @@ def open_engines(url: str, *, readers: int) -> Engines:
     """Engines for a database URL; connects to nothing yet, but makes a missing SQLite file.
 
     Raises:
-        OSError: the SQLite file can't be opened for writing.
-        ValueError: the URL names a database in memory, which every connection would have anew.
+        OSError: the SQLite file can't be made.
+        ValueError: the URL is none, or names a database in memory, which lives in one connection.
     """
-    parsed = make_url(url)
-    engines = Engines(
-        writer=create_engine(parsed, pool_size=1, max_overflow=0),
-        reader=create_engine(
-            parsed, pool_size=readers, max_overflow=0, isolation_level="AUTOCOMMIT"
-        ),
-    )
-    if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(parsed, engines)
+    try:
+        parsed = make_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite:
+            _prepare_sqlite_file(parsed)
+        writer = create_engine(parsed, pool_size=1, max_overflow=0)
+    except exc.ArgumentError as error:
+        raise ValueError(f"the store's URL is wrong: {error}") from error
+    reader = create_engine(parsed, pool_size=readers, max_overflow=0, isolation_level="AUTOCOMMIT")
+    engines = Engines(writer, reader)
+    if is_sqlite:
+        _set_up_sqlite(engines)
     return engines
 
 
@@ -52,41 +54,28 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, exc.DBAPIError) and not isinstance(error, _LASTING_ERRORS)
 
 
-def _prepare_sqlite(url: URL, engines: Engines) -> None:
-    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
-        raise ValueError(f"'{url}' is a database in memory; name a file: sqlite:////path/to/file")
-    _make_private(url.database)
+def _prepare_sqlite_file(url: URL) -> None:
+    """Makes the file for its owner alone; SQLite gives the same mode to the files beside it."""
+    path = url.database
+    if not path or path.startswith((":memory:", "file:")):
+        raise ValueError(f"'{url}' names no file; send sqlite:////path/to/file")
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.chmod(path, 0o600)
 
+
+def _set_up_sqlite(engines: Engines) -> None:
     @event.listens_for(engines.writer, "connect")
-    def set_up_writer(connection: Any, _: object) -> None:
+    def set_up_writer(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # this module begins transactions, not the driver
-        _run(connection, "PRAGMA journal_mode = WAL")
-        _run(connection, "PRAGMA synchronous = FULL")
-        _run(connection, "PRAGMA foreign_keys = ON")
-        _run(connection, f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engines.writer, "begin")
     def begin_to_write(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @event.listens_for(engines.reader, "connect")
-    def set_up_reader(connection: Any, _: object) -> None:
-        _run(connection, "PRAGMA query_only = ON")
-        _run(connection, f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
-
-
-def _make_private(path: str) -> None:
-    """Makes the file for its owner alone; SQLite gives the same mode to the files beside it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-
-
-def _run(connection: Any, statement: str) -> None:
-    cursor = connection.cursor()
-    try:
-        cursor.execute(statement)
-    finally:
-        cursor.close()
+    def set_up_reader(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA query_only = ON")

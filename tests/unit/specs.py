@@ -1,0 +1,29 @@
+"""What tests of the data layer ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from entrance_server.domain.job import JobSpec
+
+_SPEC = JobSpec("alice", "alice", "IDE", "duckdb", "sql", "SELECT 1")
+
+
+def spec(**changes: Any) -> JobSpec:
+    """A request of alice's, with some of it changed."""
+    return dataclasses.replace(_SPEC, **changes)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file grows beyond so many bytes, as though the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

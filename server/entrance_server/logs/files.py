@@ -141,12 +141,13 @@ class _LogReader:
 
     def _whole_lines(self, start: int, end: int, max_bytes: int) -> bytes:
         size = min(max(max_bytes, 1), end - start)
-        while True:
+        text = os.pread(self._text, size, start)
+        whole = text.rfind(b"\n") + 1
+        while not whole and size < end - start:  # the first line alone is longer
+            size = min(2 * size, end - start)
             text = os.pread(self._text, size, start)
-            whole = text.rfind(b"\n") + 1
-            if whole or size == end - start:
-                return text[:whole]
-            size = min(2 * size, end - start)  # the first line alone is longer
+            whole = text.find(b"\n") + 1
+        return text[:whole]
 
 
 def after_newline(text: bytes, number: int) -> int:

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from entrance_runner import engine as engines
-from entrance_runner.engine import Engine, EngineFinder, RunRequest, Session, SessionContext
+from entrance_runner.engine import (
+    Engine,
+    EngineFinder,
+    EngineUnavailable,
+    RunRequest,
+    Session,
+    SessionContext,
+)
 from entrance_runner.output import OutputPipe
 from entrance_runner.processes import Processes
 from entrance_runner.run import Run
@@ -95,10 +102,15 @@ class Host:
         self._engine, self.session_id, self.engine_type = engine, session_id, engine_type
         try:
             self._session = await engine().open(context)
-        except BaseException:
-            self._engine, self.session_id, self.engine_type = None, "", ""
-            await self._processes.kill()
-            raise
+        except EngineUnavailable as error:
+            printed = self._output.discard().decode(errors="replace").strip()
+            raise EngineUnavailable(
+                f"{error}; it printed: {printed}" if printed else str(error)
+            ) from None
+        finally:
+            if self._session is None:
+                self._engine, self.session_id, self.engine_type = None, "", ""
+                await self._processes.kill()
         return version
 
     def start(self, request: RunRequest) -> None:

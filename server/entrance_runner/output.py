@@ -12,6 +12,7 @@ from entrance_runner.lines import LineAssembler
 
 PIPE_BYTES = 1024 * 1024  # what an unprivileged process may ask for
 READ_BYTES = 256 * 1024
+TAIL_BYTES = 2048
 
 LogSink = Callable[[bytes], Awaitable[None]]
 
@@ -34,11 +35,14 @@ class OutputPipe:
         os.close(self._reader)
         os.close(self.writer)
 
-    def discard(self) -> None:
-        """Throws away what was printed since the last run."""
+    def discard(self) -> bytes:
+        """Empties the pipe of what was printed since the last run, and gives the end of that."""
+        last = b""
         for _ in range(0, 2 * self._capacity, READ_BYTES):
-            if not self._read():
-                return
+            if not (data := self._read()):
+                break
+            last = (last + data)[-TAIL_BYTES:]
+        return last
 
     def end(self) -> None:
         """Tells the pump that the code has ended: what is in the pipe now is the last of it."""

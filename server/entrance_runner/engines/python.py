@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from entrance_runner.engine import (
     Engine,
     EngineUnavailable,
+    Report,
+    RunRequest,
     Session,
     SessionContext,
     package_version,
 )
+from entrance_runner.engines.kernel_messages import LINE, RESULT, RESULT_DIRECTORY
+from entrance_runner.errors import ErrorCode, RunFailed, engine_died
+from entrance_runner.interpreter import python_command
+from entrance_runner.results import ResultFile
+
+if TYPE_CHECKING:
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+OPEN_TIMEOUT = 60.0  # seconds
+MAX_MESSAGE_CHARACTERS = 2000  # of an exception, in the job's error
 
 
 class PythonEngine(Engine):
@@ -23,9 +39,138 @@ class PythonEngine(Engine):
 
     @classmethod
     def version(cls) -> str:
-        """The version of ipykernel."""
-        return package_version("ipykernel")
+        """The version of IPython."""
+        package_version("ipykernel")
+        return package_version("ipython")
 
     async def open(self, context: SessionContext) -> Session:
-        """Starts a kernel."""
-        raise EngineUnavailable("not there yet")
+        """Starts a kernel and waits until it answers."""
+        manager = _kernel_manager(context)
+        with context.processes.starting():
+            try:
+                await manager.start_kernel(
+                    cwd=str(context.working_directory),
+                    env=dict(context.environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=context.output,
+                    stderr=context.output,
+                )
+            except OSError as error:
+                raise EngineUnavailable(f"the kernel does not start: {error}") from None
+            process = cast("LocalProvisioner", manager.provisioner)
+            assert process.pid is not None  # it was started
+            context.processes.own(process.pid)
+        session = PythonSession(manager, process)
+        try:
+            await session.wait_ready()
+        except BaseException:
+            await process.kill()
+            await session.close()
+            raise
+        return session
+
+
+class PythonSession(Session):
+    """One kernel and the connection to it."""
+
+    def __init__(self, manager: AsyncKernelManager, process: LocalProvisioner) -> None:
+        self._manager = manager
+        self._client: AsyncKernelClient = manager.client()
+        self._client.start_channels(stdin=False, hb=False, control=False)
+        self._death = asyncio.create_task(process.wait())
+        self._begun = asyncio.Event()
+
+    @property
+    def usable(self) -> bool:
+        """Whether the kernel lives."""
+        return not self._death.done()
+
+    async def wait_ready(self) -> None:
+        """Waits until the kernel answers.
+
+        Raises:
+            EngineUnavailable: it ended, or did not answer in time.
+        """
+        try:
+            await self._client.wait_for_ready(timeout=OPEN_TIMEOUT)
+        except RuntimeError as error:
+            raise EngineUnavailable(str(error)) from None
+
+    async def run(self, request: RunRequest, report: Report) -> None:
+        """Runs code as one cell."""
+        self._begun.clear()
+        execution = asyncio.create_task(self._execute(request, report))
+        try:
+            await asyncio.wait({execution, self._death}, return_when=asyncio.FIRST_COMPLETED)
+            if not execution.done():
+                raise engine_died(self._death.result())
+            reply = execution.result()
+        finally:
+            execution.cancel()
+        if reply["status"] != "ok" and not _is_normal_exit(reply):
+            raise RunFailed(ErrorCode.PYTHON_EXCEPTION, _error_text(reply))
+
+    async def interrupt(self) -> None:
+        """Raises KeyboardInterrupt in the code, once that has begun."""
+        await self._begun.wait()
+        await self._manager.interrupt_kernel()
+
+    async def close(self) -> None:
+        """Closes the connection; the kernel was killed."""
+        self._client.stop_channels()
+        await self._death
+        await self._manager.cleanup_resources()
+
+    async def _execute(self, request: RunRequest, report: Report) -> dict[str, Any]:
+        self._client.session.metadata = {RESULT_DIRECTORY: str(request.result_directory)}
+        message_id = self._client.execute(request.code, allow_stdin=False, stop_on_error=False)
+        while not _is_idle(message := await self._next("iopub", message_id)):
+            self._begun.set()
+            if note := message["content"].get("data", {}).get(RESULT):
+                await report.result(ResultFile.from_json(note))
+        reply: dict[str, Any] = (await self._next("shell", message_id))["content"]
+        return reply
+
+    async def _next(self, channel: str, message_id: str) -> dict[str, Any]:
+        """The next message of a channel that belongs to a request."""
+        while True:
+            message: dict[str, Any] = await (
+                self._client.get_iopub_msg() if channel == "iopub" else self._client.get_shell_msg()
+            )
+            if message["parent_header"].get("msg_id") == message_id:
+                return message
+
+
+def _kernel_manager(context: SessionContext) -> AsyncKernelManager:
+    """A manager for our kernel, reached by sockets in the private directory."""
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+
+    command = python_command("entrance_runner.engines.kernel", "{connection_file}", isolated=False)
+
+    class OnlyOurs(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            return KernelSpec(argv=command, interrupt_mode="signal")
+
+    return AsyncKernelManager(
+        kernel_name="entrance",
+        kernel_spec_manager=OnlyOurs(),
+        connection_file=str(context.scratch / "kernel.json"),
+        transport="ipc",
+        ip=str(context.scratch / "kernel"),
+    )
+
+
+def _is_idle(message: dict[str, Any]) -> bool:
+    return bool(message["msg_type"] == "status" and message["content"]["execution_state"] == "idle")
+
+
+def _is_normal_exit(reply: dict[str, Any]) -> bool:
+    return reply["ename"] == "SystemExit" and reply["evalue"] in ("", "0", "None")
+
+
+def _error_text(reply: dict[str, Any]) -> str:
+    text = f"{reply['ename']}: {reply['evalue']}" if reply["evalue"] else str(reply["ename"])
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        text = text[:MAX_MESSAGE_CHARACTERS] + "…"
+    return f"{text} (line {reply[LINE]})" if reply.get(LINE) else text

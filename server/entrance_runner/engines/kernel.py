@@ -1,0 +1,235 @@
+"""The inside of the Python engine's kernel: what code displays becomes result files.
+
+Run by the engine in a process of its own. Prints go straight to the process's standard output, and
+of a displayed object only a note about its file is sent, so that nothing piles up in a queue of
+messages, however much a run shows.
+"""
+
+# mypy: disallow-untyped-calls=false
+# ipykernel and IPython have few types
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ipykernel.displayhook import ZMQShellDisplayHook
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
+from IPython.core.formatters import DisplayFormatter
+from traitlets.config import Config
+
+from entrance_runner.engines.kernel_messages import LINE, RESULT, RESULT_DIRECTORY
+from entrance_runner.results import CONTENTS, ResultDirectory, ResultFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TABLE = "application/vnd.entrance.table"  # the object itself; never leaves the kernel
+_BATCH_ROWS = 16 * 1024
+
+
+class ResultStore:
+    """Writes what a run displays; takes nothing between runs."""
+
+    def __init__(self) -> None:
+        self._directory: ResultDirectory | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, path: str) -> None:
+        """Takes results for a directory."""
+        self._directory = ResultDirectory(Path(path))
+
+    def end(self) -> None:
+        """Takes no more."""
+        self._directory = None
+
+    def note(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes an object by the best of its representations; the note about it, perhaps empty."""
+        with self._lock:
+            file = self._write(self._directory, bundle) if self._directory else None
+        return {RESULT: file.to_json()} if file else {}
+
+    def _write(self, directory: ResultDirectory, bundle: Mapping[str, Any]) -> ResultFile | None:
+        if _TABLE in bundle:
+            table = bundle[_TABLE]
+            try:
+                return directory.add_table(_rows(table))
+            except Exception as error:
+                print(f"shown as text, since it can't be a table: {error}", file=sys.stderr)
+                return directory.add_content("text/plain", repr(table).encode())
+        for media_type in CONTENTS:
+            if media_type in bundle:
+                return directory.add_content(media_type, _content(media_type, bundle[media_type]))
+        return None
+
+
+class ResultFormatter(DisplayFormatter):
+    """Gives a table as it is, and all else in the representations that IPython makes."""
+
+    def format(
+        self, obj: object, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The representations of an object, and what is to be known about them."""
+        if _is_table(obj):
+            return {_TABLE: obj}, {}
+        bundle: tuple[dict[str, Any], dict[str, Any]] = super().format(obj, include, exclude)
+        return bundle
+
+
+class ResultPublisher(ZMQDisplayPublisher):
+    """Sends notes about what `display` shows; changes of what was shown before are left out."""
+
+    def publish(self, data: Any, *args: Any, update: bool = False, **kwargs: Any) -> None:
+        """Writes an object and sends the note about it."""
+        if not update and (note := _results(self.shell).note(data)):
+            super().publish(note, **kwargs)
+
+
+class ResultHook(ZMQShellDisplayHook):
+    """Sends a note about the value of the last expression."""
+
+    def write_format_data(self, format_dict: Mapping[str, Any], md_dict: Any = None) -> None:
+        """Writes the value."""
+        super().write_format_data(_results(self.shell).note(format_dict), {})
+
+
+class Shell(ZMQInteractiveShell):
+    """Runs cells; tracebacks go to the standard error output, in order with what was printed."""
+
+    displayhook_class = ResultHook
+    display_pub_class = ResultPublisher
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.results = ResultStore()
+        self.failed_line = 0
+        super().__init__(*args, **kwargs)
+
+    def init_display_formatter(self) -> None:
+        """Puts our formatter in IPython's place."""
+        self.display_formatter = ResultFormatter(parent=self)
+        self.configurables.append(self.display_formatter)  # type: ignore[arg-type]
+
+    def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
+        self.failed_line = self._line_of(evalue)
+        self._last_traceback = stb
+        if not isinstance(evalue, SystemExit):
+            sys.stdout.flush()
+            print(self.InteractiveTB.stb2text(stb), file=sys.stderr, flush=True)
+
+    def _line_of(self, error: BaseException) -> int:
+        """The line of the running code that an error came from, 0 where it is not known."""
+        if isinstance(error, SyntaxError) and self._is_cell(error.filename or ""):
+            return error.lineno or 0
+        frames = [
+            (frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(error.__traceback__)
+        ]
+        cell = next((name for name, _ in frames if self._is_cell(name)), None)
+        lines = [line for name, line in frames if name == cell]
+        return lines[-1] if lines else 0
+
+    def _is_cell(self, file_name: str) -> bool:
+        return self.compile.format_code_name(file_name) is not None
+
+
+class Kernel(IPythonKernel):
+    """Runs one request at a time, each with a result directory of its own."""
+
+    shell_class = Shell
+
+    async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Runs code, and tells in the reply which line raised."""
+        shell = cast(Shell, self.shell)
+        shell.failed_line = 0
+        shell.results.begin(kwargs["cell_meta"][RESULT_DIRECTORY])
+        try:
+            reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
+        finally:
+            shell.results.end()
+        return {**reply, LINE: shell.failed_line}
+
+
+class KernelApp(IPKernelApp):
+    """A kernel whose prints are not turned into messages."""
+
+    kernel_class = Kernel
+    outstream_class = None  # type: ignore[assignment]
+
+
+def _results(shell: object) -> ResultStore:
+    return cast(Shell, shell).results
+
+
+def _is_table(obj: object) -> bool:
+    cls = type(obj)
+    return hasattr(cls, "__arrow_c_stream__") and (
+        hasattr(cls, "columns") or hasattr(cls, "schema")
+    )
+
+
+def _rows(table: Any) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    if type(table).__module__.partition(".")[0] == "pandas":
+        return _arrow_table(table).to_reader(_BATCH_ROWS)
+    return pa.RecordBatchReader.from_stream(table)
+
+
+def _arrow_table(frame: Any) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        table = pa.Table.from_pandas(frame)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of values of several types
+        frame = frame.copy(deep=False)
+        for name in frame.select_dtypes("object").columns:
+            frame[name] = frame[name].map(str, na_action="ignore")
+        table = pa.Table.from_pandas(frame)
+    return table.rename_columns([_column_name(name) for name in table.column_names])
+
+
+def _column_name(name: str) -> str:
+    """Names an index that has no name as pandas shows it."""
+    level = name.removeprefix("__index_level_").removesuffix("__")
+    if level == name:
+        return name
+    return "index" if level == "0" else f"index_{level}"
+
+
+def _content(media_type: str, data: Any) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    text = str(data)
+    return base64.b64decode(text) if media_type in ("image/png", "image/jpeg") else text.encode()
+
+
+def _configuration(directory: Path) -> Config:
+    config = Config()
+    config.IPKernelApp.ipython_dir = str(directory)
+    config.InteractiveShell.colors = "nocolor"
+    config.InteractiveShell.cache_size = 0  # a value that was shown is not kept alive for that
+    config.HistoryManager.enabled = False
+    return config
+
+
+def main() -> None:
+    """Serves the connection file that the command line names."""
+    connection_file = Path(sys.argv[1])
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    warnings.filterwarnings("ignore", message="To exit: use", category=UserWarning)
+    own = connection_file.parent / "ipython"
+    own.mkdir(exist_ok=True)
+    app = KernelApp.instance(config=_configuration(own))
+    app.initialize(["-f", str(connection_file)])
+    cast(Shell, app.shell).user_ns.update(exit=sys.exit, quit=sys.exit)  # not to end the session
+    os.environ.pop("JPY_PARENT_PID", None)  # the kernel has read it
+    app.start()

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from entrance_gateway import health
 from entrance_gateway.backend import Backend
 from entrance_gateway.config import GatewaySettings
-from entrance_gateway.edge import Edge
+from entrance_gateway.edge import Admission, Edge
 from entrance_gateway.endpoints import Gateway, endpoint_for
 from entrance_gateway.operations import SERVICES, operations_of
 from entrance_gateway.paths import PathTemplate
@@ -40,7 +40,7 @@ def create_app(settings: GatewaySettings, channel: grpc.aio.Channel | None = Non
 
     app = Starlette(
         routes=resources(_endpoints(gateway)),
-        middleware=[Middleware(Edge, max_requests=settings.max_requests)],
+        middleware=[Middleware(Edge)],
         lifespan=lifespan,
     )
     app.router.default = unknown_path
@@ -50,8 +50,9 @@ def create_app(settings: GatewaySettings, channel: grpc.aio.Channel | None = Non
 
 
 def _endpoints(gateway: Gateway) -> Iterable[tuple[PathTemplate, str, ASGIApp]]:
+    admission = Admission(gateway.settings.max_requests)  # leaves the probes out
     for operation in operations_of(SERVICES):
-        endpoint = endpoint_for(operation, gateway)
+        endpoint = admission.guard(endpoint_for(operation, gateway))
         yield from ((operation.path, verb, endpoint) for verb in operation.verbs)
     for path, probe in (("/health", health.alive), ("/ready", health.Readiness(gateway.backend))):
         yield from ((PathTemplate.parse(path), verb, probe) for verb in ("GET", "HEAD"))

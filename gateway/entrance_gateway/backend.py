@@ -54,7 +54,7 @@ class Backend:
         """
         rpc = self.channel.unary_unary(
             operation.rpc,
-            request_serializer=Message.SerializeToString,
+            request_serializer=operation.request_class.SerializeToString,
             response_deserializer=operation.response_class.FromString,
         )
         try:
@@ -83,7 +83,7 @@ class Backend:
         """
         rpc = self.channel.unary_stream(
             operation.rpc,
-            request_serializer=Message.SerializeToString,
+            request_serializer=operation.request_class.SerializeToString,
             response_deserializer=operation.response_class.FromString,
         )
         async with Stream(rpc(request, metadata=metadata, wait_for_ready=patient), until) as stream:

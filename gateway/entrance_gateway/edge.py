@@ -1,4 +1,4 @@
-"""What surrounds every request: a limit, common headers, and answers for errors."""
+"""What surrounds a request: common headers, an answer for each error, and a limit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ log = structlog.get_logger()
 
 
 class Edge:
-    """Lets at most `max_requests` in, and answers each error in the envelope."""
+    """Gives every answer its common headers, and answers each error in the envelope."""
 
-    def __init__(self, app: ASGIApp, *, max_requests: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._max_requests = max_requests
-        self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on and sees to its answer."""
@@ -29,9 +27,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send)
-        self._inside += 1
         try:
-            self._admit()
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             pass
@@ -41,13 +37,29 @@ class Edge:
                 log.warning("gateway.answer_broken_off", path=scope["path"], error=refusal.words)
                 return  # an answer that does not complete is how a client sees it
             await refusal.response(method_name(scope))(scope, receive, answer)
-        finally:
-            self._inside -= 1
 
-    def _admit(self) -> None:
-        if self._inside > self._max_requests:
-            words = f"The gateway has {self._max_requests:,} requests open, its limit; try again."
-            raise errors.Refusal(words, envelope.GATEWAY_BUSY)
+
+class Admission:
+    """Lets at most `limit` requests at once through to what it guards."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside = 0
+
+    def guard(self, endpoint: ASGIApp) -> ASGIApp:
+        """The endpoint, behind the limit that it shares with all others guarded here."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._inside >= self._limit:
+                words = f"The gateway has {self._limit:,} requests open, its limit; try again."
+                raise errors.Refusal(words, envelope.GATEWAY_BUSY)
+            self._inside += 1
+            try:
+                await endpoint(scope, receive, send)
+            finally:
+                self._inside -= 1
+
+        return guarded
 
 
 class _Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -24,7 +24,12 @@ class Message:
 
     def as_dict(self) -> dict[str, Any]:
         """The envelope as JSON values."""
-        return asdict(self)
+        return {
+            "method": self.method,
+            "status": self.status,
+            "message": self.message,
+            "data": self.data,
+        }
 
 
 @dataclass(frozen=True, slots=True)

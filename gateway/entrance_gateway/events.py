@@ -28,6 +28,8 @@ _FINAL = frozenset(
         pb.JOB_STATUS_TIMEOUT,
     }
 )
+# JSON may hold these as they are, and some readers of lines would break there.
+_ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
 _LINE, _LAST_LINE = re.compile(r"[0-9]{1,19}"), 2**63 - 1
 
 
@@ -43,7 +45,7 @@ class Event:
         """The event as the stream carries it."""
         lines = [] if self.id is None else [f"id: {self.id}"]
         if self.name is not None:
-            lines += [f"event: {self.name}", f"data: {encode(self.data)}"]
+            lines += [f"event: {self.name}", f"data: {encode(self.data).translate(_ESCAPED)}"]
         return ("\n".join(lines) + "\n\n").encode()
 
 

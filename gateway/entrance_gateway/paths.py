@@ -63,7 +63,9 @@ def _variable(segment: str, text: str) -> str | None:
 
 def segments_of(scope: Scope) -> tuple[str, ...]:
     """A request's path segments, each decoded by itself, so that `%2F` stays within one."""
-    raw = scope.get("raw_path") or scope["path"].encode()
+    raw = scope.get("raw_path")
+    if not raw:  # a server need not tell it
+        return tuple(scope["path"].split("/")[1:])
     return tuple(unquote(segment) for segment in raw.decode("latin-1").split("/")[1:])
 
 

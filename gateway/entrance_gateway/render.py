@@ -100,7 +100,12 @@ def _kill_message(result: pb.KillJobResult) -> Envelope:
 
 
 def _page(answer: pb.ReadResultResponse, _: Message) -> dict[str, Any]:
-    return fields_of(answer) | {"rows": [_cells(row) for row in answer.rows]}
+    return {
+        "resultSet": fields_of(answer.result_set) if answer.HasField("result_set") else None,
+        "rows": [_cells(row) for row in answer.rows],
+        "content": base64.b64encode(answer.content).decode(),
+        "nextPageToken": answer.next_page_token,
+    }
 
 
 def _cells(row: pb.Row) -> list[str | None]:

@@ -194,9 +194,9 @@ def _set_timestamp(timestamp: Timestamp, value: Any, at: str) -> None:
 
 
 def _item(field: FieldDescriptor, value: Any, at: str) -> Any:
-    """An item of a list; null stands for the empty value, since the places of items matter."""
-    if value is None:
-        return field.default_value if field.type in _INTEGER_BITS else ""
+    """An item of a list; null stands for a number that is unknown, since the places matter."""
+    if value is None and field.type in _INTEGER_BITS:
+        return 0
     if field.name in _LISTS_OF_IDS and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _scalar(field, value, at)

@@ -38,7 +38,7 @@ def test_a_line_that_is_too_long_is_broken_between_characters(text: str) -> None
     text *= 2 * MAX_LINE // len(text.encode())
     data, count = format_line("INFO", text, NOW)
     lines = data.decode().removesuffix("\n").split("\n")
-    assert len(lines) == count == 3
+    assert len(lines) == count > 1
     assert all(len(line.encode()) < MAX_LINE for line in lines)
     assert "".join(line.split(" INFO ", 1)[1] for line in lines) == text
 

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
@@ -119,7 +119,9 @@ class ResultFiles:
         """
         return await self._run(_read_bytes, self._path(task_id, result), offset, size)
 
-    async def stream(self, task_id: int, result: ResultSet, offset: int) -> AsyncIterator[bytes]:
+    async def stream(
+        self, task_id: int, result: ResultSet, offset: int
+    ) -> AsyncGenerator[bytes, None]:
         """A whole result but for the rows, or bytes of another kind, before an offset.
 
         A table comes as an Arrow IPC stream with its schema, whatever the offset is. A piece is

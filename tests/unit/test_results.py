@@ -18,6 +18,7 @@ from entrance_server.results import ResultFiles, ResultRejected, ResultUnavailab
 
 JOB = 1234
 ROWS = 25_000
+COLUMNS = (Column("n", "int", "a number"), Column("text", "varchar"))
 NUMBERS = pa.table({"n": range(ROWS), "text": [f"row {n}" for n in range(ROWS)]})
 
 
@@ -33,7 +34,9 @@ def staging(files: ResultFiles) -> Path:
 
 
 def result_set(kind: ResultType = ResultType.TABLE, **changes: Any) -> ResultSet:
-    return dataclasses.replace(ResultSet(0, kind, "application/x", "made-by-runner"), **changes)
+    columns = COLUMNS if kind is ResultType.TABLE else ()
+    made = ResultSet(0, kind, "application/x", "made-by-runner", columns=columns)
+    return dataclasses.replace(made, **changes)
 
 
 async def adopted(files: ResultFiles, content: pa.Table | bytes, **options: Any) -> ResultSet:
@@ -42,7 +45,8 @@ async def adopted(files: ResultFiles, content: pa.Table | bytes, **options: Any)
         (staging / "made-by-runner").write_bytes(content)
         return await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT))
     pq.write_table(content, staging / "made-by-runner", compression="zstd", **options)
-    return await files.adopt(JOB, 1, staging, result_set())
+    columns = tuple(Column(name, "string") for name in content.schema.names)
+    return await files.adopt(JOB, 1, staging, result_set(columns=columns))
 
 
 async def whole(files: ResultFiles, result: ResultSet, offset: int = 0) -> bytes:
@@ -54,19 +58,13 @@ async def streamed(files: ResultFiles, result: ResultSet, offset: int = 0) -> pa
 
 
 async def test_a_table_is_taken_in_with_its_shape(files: ResultFiles, staging: Path) -> None:
-    result = await adopted(files, NUMBERS)
+    pq.write_table(NUMBERS, staging / "made-by-runner")
+    result = await files.adopt(JOB, 1, staging, result_set())
     home = files.directory(JOB)
     assert result.row_count == ROWS
     assert result.size_bytes == (home / result.file_name).stat().st_size
-    assert result.columns == (Column("n", "bigint"), Column("text", "string"))
+    assert result.columns == COLUMNS
     assert list(staging.iterdir()) == []
-
-
-async def test_columns_that_the_runner_told_are_kept(files: ResultFiles, staging: Path) -> None:
-    pq.write_table(NUMBERS, staging / "made-by-runner")
-    told = (Column("n", "int", "a number"), Column("text", "varchar"))
-    result = await files.adopt(JOB, 1, staging, result_set(columns=told))
-    assert result.columns == told
 
 
 async def test_a_table_with_other_columns_than_told_is_rejected(
@@ -80,7 +78,8 @@ async def test_a_table_with_other_columns_than_told_is_rejected(
 async def test_a_file_that_was_adopted_before_is_not_missed(
     files: ResultFiles, staging: Path
 ) -> None:
-    result = await adopted(files, NUMBERS)
+    pq.write_table(NUMBERS, staging / "made-by-runner")
+    result = await files.adopt(JOB, 1, staging, result_set())
     assert await files.adopt(JOB, 1, staging, result_set()) == result
     files.remove_staging(JOB, "run-1")
     files.remove_staging(JOB, "run-1")
@@ -136,8 +135,13 @@ async def test_a_staging_directory_that_became_a_link_is_not_followed(
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "made-by-runner").write_text("of another")
     staging.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ResultUnavailable):
+    with pytest.raises(ResultRejected, match="not readable"):
         await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT))
+
+
+async def test_a_name_that_no_file_can_have_is_rejected(files: ResultFiles, staging: Path) -> None:
+    with pytest.raises(ResultRejected, match="too long"):
+        await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT, file_name="x" * 999))
 
 
 @pytest.mark.parametrize("content", [b"", b"not parquet", b"PAR1" + b"\xff" * 64 + b"PAR1"])
@@ -145,7 +149,7 @@ async def test_a_table_that_is_not_readable_is_rejected_and_removed(
     files: ResultFiles, staging: Path, content: bytes
 ) -> None:
     (staging / "made-by-runner").write_bytes(content)
-    with pytest.raises(ResultRejected, match="not a readable table"):
+    with pytest.raises(ResultRejected, match="readable"):
         await files.adopt(JOB, 1, staging, result_set())
     assert [file.name for file in files.directory(JOB).iterdir()] == [staging.name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import os
 import shutil
 import stat
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from entrance_server import threads
 from entrance_server.domain import ids
-from entrance_server.domain.job import Column, ResultSet, ResultType
+from entrance_server.domain.job import ResultSet, ResultType
 from entrance_server.results import tables
 
 P = ParamSpec("P")
@@ -32,6 +33,11 @@ _SUFFIXES = {
     ResultType.PICTURE: ".picture",
     ResultType.HTML: ".html",
 }
+
+
+_PASSING_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
+)
 
 
 class ResultRejected(Exception):
@@ -80,12 +86,12 @@ class ResultFiles:
     ) -> ResultSet:
         """Moves the file `result.file_name` from a run's directory into the job's own.
 
-        The answer has the file's new name, its size and, for a table, its rows; its columns too
-        where the runner told none. A file that was adopted before is not missed.
+        The answer has the file's new name, its size and, for a table, its rows. A file that was
+        adopted before is not missed.
 
         Raises:
             ResultRejected: there is no such file, it is no regular file directly in the directory,
-                or it is no readable table.
+                or it is no readable table with the columns that were told.
             ResultUnavailable: it could not be moved.
         """
         target = self.directory(task_id) / f"{attempt}-{result.index}{_SUFFIXES[result.type]}"
@@ -160,21 +166,19 @@ class ResultFiles:
 
 
 def _adopt(staging: Path, target: Path, result: ResultSet) -> ResultSet:
-    _move(staging, result.file_name, target)
+    with _lasting_errors_rejected():
+        _move(staging, result.file_name, target)
     try:
-        rows, columns = _describe(target, result)
+        with _lasting_errors_rejected():
+            # what was moved may not be what was looked at
+            size = _regular(target.lstat(), result.file_name).st_size
+            rows = _count_rows(target, result) if result.type is ResultType.TABLE else 0
+            _sync(target)
+            _sync(target.parent)
     except ResultRejected:
-        target.unlink()
+        _discard(target)
         raise
-    _sync(target)
-    _sync(target.parent)
-    return dataclasses.replace(
-        result,
-        file_name=target.name,
-        row_count=rows,
-        size_bytes=target.stat().st_size,
-        columns=columns,
-    )
+    return dataclasses.replace(result, file_name=target.name, row_count=rows, size_bytes=size)
 
 
 def _move(staging: Path, name: str, target: Path) -> None:
@@ -183,35 +187,47 @@ def _move(staging: Path, name: str, target: Path) -> None:
         raise ResultRejected(f"'{name}' is not the name of a file in the result directory")
     try:
         with _opened(staging, os.O_DIRECTORY) as directory:
-            _check_regular(os.lstat(name, dir_fd=directory), name)
+            _regular(os.lstat(name, dir_fd=directory), name)
             os.rename(name, target, src_dir_fd=directory)
     except FileNotFoundError:
         if not os.path.lexists(target):
             raise ResultRejected(f"there is no file '{name}' in the result directory") from None
-    try:
-        _check_regular(target.lstat(), name)  # what was moved may not be what was looked at
-    except ResultRejected:
-        target.unlink()
-        raise
 
 
-def _check_regular(found: os.stat_result, name: str) -> None:
+def _regular(found: os.stat_result, name: str) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         raise ResultRejected(f"'{name}' is not a regular file with one name")
+    return found
 
 
-def _describe(path: Path, result: ResultSet) -> tuple[int, tuple[Column, ...]]:
-    if result.type is not ResultType.TABLE:
-        return 0, ()
+def _count_rows(path: Path, result: ResultSet) -> int:
     try:
-        rows, columns = tables.describe(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        rows, columns = tables.shape(path)
+    except (ValueError, pa.ArrowException) as error:
         raise ResultRejected(f"'{result.file_name}' is not a readable table: {error}") from error
-    if result.columns and len(result.columns) != len(columns):
+    if columns != len(result.columns):
         raise ResultRejected(
-            f"'{result.file_name}' has {len(columns)} columns rather than {len(result.columns)}"
+            f"'{result.file_name}' has {columns} columns rather than {len(result.columns)}"
         )
-    return rows, result.columns or columns
+    return rows
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _lasting_errors_rejected() -> Iterator[None]:
+    """Tells errors of the file itself, which may be anything, from those of a disk in trouble."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _PASSING_ERRORS:
+            raise
+        raise ResultRejected(f"the file is not readable: {error}") from error
 
 
 def _read_bytes(path: Path, offset: int, size: int) -> bytes:

@@ -27,12 +27,11 @@ class AsyncClient:
         self, target: str = discovery.DEFAULT_TARGET, **options: Unpack[core.ClientOptions]
     ) -> None:
         self._settings = settings = core.Settings(target, **options)
+        channel_options = core.channel_options(target)
         if settings.credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, core.CHANNEL_OPTIONS)
+            self._channel = grpc.aio.insecure_channel(target, channel_options)
         else:
-            self._channel = grpc.aio.secure_channel(
-                target, settings.credentials, core.CHANNEL_OPTIONS
-            )
+            self._channel = grpc.aio.secure_channel(target, settings.credentials, channel_options)
         self._stub = entrance_pb2_grpc.EntranceServiceStub(self._channel)
         self._engines: tuple[models.Engine, ...] = ()
 

@@ -132,11 +132,9 @@ def _first_run_type(engines: Sequence[models.Engine], name: str) -> str:
     known = {engine.engine_type: engine for engine in engines}
     engine = known.get(name) or known.get(name.partition("-")[0])
     if engine is None or not engine.run_types:
-        raise errors.InvalidArgument(
-            f"There is no engine '{name}'; there are: {', '.join(known) or 'none'}.",
-            reason="UNKNOWN_ENGINE",
-            violations=[errors.FieldViolation("labels.engineType", "must name an engine")],
-        )
+        message = f"There is no engine '{name}'; there are: {', '.join(known) or 'none'}."
+        violation = errors.FieldViolation("labels.engineType", message)
+        raise errors.InvalidArgument(message, reason="UNKNOWN_ENGINE", violations=[violation])
     return engine.run_types[0]
 
 

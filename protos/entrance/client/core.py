@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import grpc
 
-from entrance.client import errors, failures, models
+from entrance.client import discovery, errors, failures, models
 from entrance.client.follows import JobFollow
 from entrance.client.retries import Attempts, Retries
 
@@ -16,17 +16,23 @@ DEFAULT_DEADLINE = 30.0  # seconds
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 # A channel that lost its server looks for it again at once, and then at least every two seconds.
-CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
+_CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 MEDIA = tuple(set(models.ResultType) - {models.ResultType.TABLE})
 
 Metadata = tuple[tuple[str, str], ...]
+
+
+def channel_options(target: str) -> Sequence[tuple[str, int]]:
+    """The options of a channel; to this machine it never goes through a proxy."""
+    return (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not discovery.is_local(target))))
 
 
 class ClientOptions(TypedDict, total=False):

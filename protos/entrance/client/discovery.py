@@ -46,9 +46,14 @@ def discover(
     folder = data_dir(environment)
     found_target = target or environment.get("ENTRANCE_TARGET") or _served_target(folder)
     found_token = token or environment.get("ENTRANCE_TOKEN")
-    if not found_token and found_target.startswith(_LOCAL_HOSTS):
+    if not found_token and is_local(found_target):
         found_token = read_token(folder / TOKEN_FILE)
     return Access(found_target, found_token or None)
+
+
+def is_local(target: str) -> bool:
+    """Whether a target is on this machine."""
+    return target.startswith(_LOCAL_HOSTS)
 
 
 def data_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -78,6 +83,7 @@ def read_token(path: Path) -> str | None:
 def _served_target(folder: Path) -> str:
     try:
         endpoints = json.loads((folder / ENDPOINTS_FILE).read_text())
-        return str(endpoints["grpc"])
+        host, port = endpoints["grpc"]["host"], endpoints["grpc"]["port"]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     except (OSError, ValueError, LookupError, TypeError):
         return DEFAULT_TARGET

@@ -144,11 +144,16 @@ class BatchFollow(Follow["pyarrow.RecordBatch"]):
         self._rows = 0
         self._decoder = arrow.BatchDecoder()
 
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """The table's schema, once the stream has begun."""
+        return self._decoder.schema
+
     def table(self, batches: Sequence[pyarrow.RecordBatch]) -> pyarrow.Table:
         """The table of all batches, which may be none."""
         import pyarrow
 
-        return pyarrow.Table.from_batches(batches, schema=self._decoder.schema)
+        return pyarrow.Table.from_batches(batches, schema=self.schema)
 
     def request(self) -> pb.StreamResultRequest:
         """The rows after those that have come, as an Arrow stream of its own."""

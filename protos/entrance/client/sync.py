@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -35,10 +36,11 @@ class Client:
         self, target: str = discovery.DEFAULT_TARGET, **options: Unpack[core.ClientOptions]
     ) -> None:
         self._settings = settings = core.Settings(target, **options)
+        channel_options = core.channel_options(target)
         if settings.credentials is None:
-            self._channel = grpc.insecure_channel(target, core.CHANNEL_OPTIONS)
+            self._channel = grpc.insecure_channel(target, channel_options)
         else:
-            self._channel = grpc.secure_channel(target, settings.credentials, core.CHANNEL_OPTIONS)
+            self._channel = grpc.secure_channel(target, settings.credentials, channel_options)
         self._stub = entrance_pb2_grpc.EntranceServiceStub(self._channel)
         self._engines: tuple[models.Engine, ...] = ()
 
@@ -343,6 +345,21 @@ class Result:
         """
         core.of_type(self.info, models.ResultType.TABLE)
         return self._client._follow(follows.BatchFollow(self._exec_id, self.info.index))
+
+    def reader(self) -> pyarrow.RecordBatchReader:
+        """The table as a reader, which libraries that speak Arrow take; it waits for each batch.
+
+        Raises:
+            InvalidArgument: the result is no table.
+        """
+        import pyarrow
+
+        core.of_type(self.info, models.ResultType.TABLE)
+        follow = follows.BatchFollow(self._exec_id, self.info.index)
+        batches = self._client._follow(follow)
+        first = list(itertools.islice(batches, 1))
+        all_batches = itertools.chain(first, batches)
+        return pyarrow.RecordBatchReader.from_batches(follow.schema, all_batches)
 
     def to_arrow(self) -> pyarrow.Table:
         """The whole table in memory.

@@ -1,0 +1,5 @@
+"""`python -m entrance.cli`, the same as `entrance`."""
+
+from entrance.cli import main
+
+main()

@@ -29,7 +29,7 @@ def create_app(settings: GatewaySettings, channel: grpc.aio.Channel | None = Non
     Args:
         settings: where the server is, and the limits.
         channel: the way to the server, which stays the caller's; None opens one to
-            `settings.server` while the application runs.
+            `settings.server_target` while the application runs.
     """
     gateway = Gateway(settings, Backend(settings, channel), asyncio.Event())
 

@@ -178,4 +178,4 @@ def _open(settings: GatewaySettings) -> grpc.aio.Channel:
         ("grpc.max_reconnect_backoff_ms", longest),
         ("grpc.enable_http_proxy", 0),
     )
-    return grpc.aio.insecure_channel(settings.server, options=options)
+    return grpc.aio.insecure_channel(settings.server_target, options=options)

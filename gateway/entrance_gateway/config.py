@@ -13,7 +13,9 @@ class GatewaySettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=9001, ge=0, le=65535, description="0 takes a free one")
-    server: str = Field(default="127.0.0.1:9104", description="the gRPC target of the server")
+    server_target: str = Field(
+        default="127.0.0.1:9104", description="the gRPC target of the server"
+    )
 
     body_limit: PositiveInt = Field(
         default=2 * 1024 * 1024, description="bytes of a request's body"

@@ -44,9 +44,10 @@ async def serve(
         port = listener.getsockname()[1]
 
         def started() -> None:
-            log.info("gateway.listening", host=settings.host, port=port, server=settings.server)
             if ready is not None:
                 ready(port)
+            target = settings.server_target
+            log.info("gateway.listening", host=settings.host, port=port, server=target)
 
         app = create_app(settings)
         server = _Server(_config(settings, app), app.state.closing, started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -51,7 +53,7 @@ async def test_it_is_on_loopback_by_default_in_front_of_the_servers_port(
     for name in [name for name in os.environ if name.startswith("ENTRANCE_")]:
         monkeypatch.delenv(name)
     own = GatewaySettings()
-    assert (own.host, own.port, own.server) == ("127.0.0.1", 9001, "127.0.0.1:9104")
+    assert (own.host, own.port, own.server_target) == ("127.0.0.1", 9001, "127.0.0.1:9104")
 
 
 async def test_the_environment_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,12 +80,12 @@ async def test_cancelling_stops_it_cleanly() -> None:
 
 
 @asynccontextmanager
-async def process(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process(*options: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The gateway as a process of its own, which does not outlive the test."""
-    own = {"ENTRANCE_GATEWAY_PORT": str(port), "PYTHONPATH": os.pathsep.join(sys.path)}
+    own = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
     pipe = asyncio.subprocess.PIPE
     it = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "entrance_gateway"), env=os.environ | own, stdout=pipe, stderr=pipe
+        *(sys.executable, "-m", "entrance_gateway", *options), env=own, stdout=pipe, stderr=pipe
     )
     try:
         async with asyncio.timeout(PATIENCE):
@@ -94,22 +96,28 @@ async def process(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
         await it.communicate()
 
 
-async def test_a_signal_stops_the_process_cleanly() -> None:
-    async with process(port=0) as it:
-        assert it.stdout is not None
-        line = (await it.stdout.readline()).decode()
-        port = re.search(r"port\W+(?:\x1b\[\d+m)*(\d+)", line)
-        assert port is not None, line
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port[1]}") as client:
+async def test_a_process_tells_its_port_and_a_signal_stops_it_cleanly(tmp_path: Path) -> None:
+    ready_file = tmp_path / "ready"
+    async with process("--port=0", f"--ready-file={ready_file}") as it:
+        assert it.stderr is not None
+        assert b"gateway.listening" in await it.stderr.readline()
+        port = json.loads(ready_file.read_text())["port"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.get("/health")).status_code == 200
             it.send_signal(signal.SIGTERM)
             assert await it.wait() == 0
 
 
-async def test_it_says_what_keeps_it_from_starting() -> None:
+async def test_a_process_says_that_its_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        async with process(taken.getsockname()[1]) as it:
+        async with process(f"--port={taken.getsockname()[1]}") as it:
             _, told = await it.communicate()
     assert it.returncode == 1
-    assert told.decode().startswith("The gateway can't start: ")
-    assert "Traceback" not in told.decode()
+    assert re.fullmatch(r"entrance gateway: it can't listen: Address.* in use.*\n", told.decode())
+
+
+async def test_a_process_names_the_setting_that_is_wrong() -> None:
+    async with process(ENTRANCE_GATEWAY_BODY_LIMIT="none") as it:
+        _, told = await it.communicate()
+    assert it.returncode == 1
+    assert told.decode().startswith("entrance gateway: ENTRANCE_GATEWAY_BODY_LIMIT: Input should")

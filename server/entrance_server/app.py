@@ -101,7 +101,7 @@ async def _wire(
     except ValueError as error:
         raise StartError(str(error)) from None
     files = settings.data_dir / "jobs"
-    runtime_dir = directories.runtime_dir(settings.data_dir)
+    runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
     logs = LogStore(files)
     stack.push_async_callback(logs.aclose)
     results = ResultFiles(files)

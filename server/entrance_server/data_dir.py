@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 INSTANCE_FILE = "instance"
@@ -47,8 +47,11 @@ def locked(data_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def runtime_dir(data_dir: Path) -> Path:
+@contextmanager
+def runtime_dir(data_dir: Path) -> Iterator[Path]:
     """A private directory for sockets, since a socket's path may have only about 100 characters.
+
+    It is removed at the end, unless a run that goes on has its socket there.
 
     Raises:
         DataDirError: somebody else made a directory of that name.
@@ -60,7 +63,11 @@ def runtime_dir(data_dir: Path) -> Path:
     status = path.lstat()
     if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise DataDirError(f"{path} exists and is not private to this user; remove it.")
-    return path
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def instance_name(data_dir: Path, configured: str, port: int) -> str:

@@ -113,6 +113,10 @@ class Shell(ZMQInteractiveShell):
         self.failed_line = 0
         super().__init__(*args, **kwargs)
 
+    def init_ipython_dir(self, ipython_dir: str | None) -> None:
+        """Takes the session's own directory, since IPython would make one in the user's home."""
+        super().init_ipython_dir(ipython_dir or self.config.IPKernelApp.ipython_dir)
+
     def init_display_formatter(self) -> None:
         """Puts our formatter in IPython's place."""
         self.display_formatter = ResultFormatter(parent=self)

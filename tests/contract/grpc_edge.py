@@ -185,14 +185,13 @@ class Services:
             self.released.set()
 
 
-@asynccontextmanager
-async def serving(
+def edge_server(
     services: Services,
     *,
     limits: Limits | None = None,
     observers: Sequence[layers.Observer] = (),
-) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to an edge in front of these services."""
+) -> grpc.aio.Server:
+    """An edge in front of these services, not yet started."""
     stand_in: Any = services
     servicer = EntranceServicer(
         submit=stand_in,
@@ -201,13 +200,18 @@ async def serving(
         results=stand_in,
         machine=Machine(cores=4, memory_bytes=4 * 2**30),
     )
-    server = create_server(
+    return create_server(
         servicer,
         authenticator=stand_in,
         health_servicer=health.aio.HealthServicer(),
         limits=limits or Limits(),
         observers=observers,
     )
+
+
+@asynccontextmanager
+async def connected(server: grpc.aio.Server) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to this server, which is started here and stopped at the end of the block."""
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -218,6 +222,18 @@ async def serving(
             yield channel
     finally:
         await server.stop(grace=1)
+
+
+@asynccontextmanager
+async def serving(
+    services: Services,
+    *,
+    limits: Limits | None = None,
+    observers: Sequence[layers.Observer] = (),
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to an edge in front of these services."""
+    async with connected(edge_server(services, limits=limits, observers=observers)) as channel:
+        yield channel
 
 
 def stub(channel: grpc.aio.Channel) -> entrance_pb2_grpc.EntranceServiceAsyncStub:

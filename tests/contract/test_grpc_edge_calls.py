@@ -18,7 +18,6 @@ from entrance_server.domain.job import JobParams
 from entrance_server.domain.status import JobStatus
 from entrance_server.logs.levels import LogChunk, LogLevel
 from entrance_server.rpc.edge import Method
-from entrance_server.rpc.layers import CallLog
 from entrance_server.rpc.server import Limits
 from entrance_server.service.views import KillOutcome, LogBatch, SubmitCommand
 from entrance_server.store.port import JobFilter
@@ -337,9 +336,9 @@ async def test_an_observer_is_told_how_each_call_ended(services: Services) -> No
     ]
 
 
-async def test_the_call_log_has_a_debug_line_for_each_call(services: Services) -> None:
+async def test_the_log_has_a_debug_line_for_each_call(services: Services) -> None:
     with capture_logs() as lines:
-        async with serving(services, observers=[CallLog()]) as channel:
+        async with serving(services) as channel:
             await stub(channel).Status(pb.StatusRequest(), metadata=AS_ALICE)
     [line] = lines
     assert line.pop("seconds") >= 0

@@ -19,6 +19,8 @@ from tests.contract.grpc_edge import (
     METHODS,
     TABLE,
     Services,
+    connected,
+    edge_server,
     serving,
     stub,
 )
@@ -80,6 +82,31 @@ async def test_a_stream_is_cancelled_while_its_reader_does_not_read() -> None:
         assert not services.released.is_set()
         stream.cancel()
         await services.released.wait()
+
+
+async def test_a_server_that_stops_ends_its_streams_and_frees_what_they_held() -> None:
+    services = endless()
+    server = edge_server(services)
+    async with connected(server) as channel:
+        stream = open_stream(channel, STREAMS[0])
+        await stream.read()
+        await server.stop(grace=0)
+        assert await stream.code() is not grpc.StatusCode.OK
+        await services.released.wait()
+
+
+async def test_a_server_takes_no_more_calls_at_once_than_its_limit() -> None:
+    services = endless()
+    assert services.gate is not None
+    async with serving(services, limits=Limits(concurrent_calls=1)) as channel:
+        stream = open_stream(channel, STREAMS[0])
+        await stream.read()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub(channel).Status(pb.StatusRequest(), metadata=AS_ALICE)
+        services.gate.set()
+        assert await stream.read() is grpc.aio.EOF
+        assert await stream.code() is grpc.StatusCode.OK
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_stream_outlives_the_default_deadline_of_calls() -> None:

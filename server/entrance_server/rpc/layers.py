@@ -56,7 +56,7 @@ class Observation:
                 code = context.code()
                 raise
             except (grpc.aio.BaseError, asyncio.CancelledError):
-                code = grpc.StatusCode.CANCELLED  # the client is gone, or the server stops
+                code = grpc.StatusCode.CANCELLED  # its client is gone, or the server stops
                 raise
             finally:
                 seconds = time.perf_counter() - started

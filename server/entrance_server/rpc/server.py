@@ -48,11 +48,11 @@ def create_server(
         authenticator: Knows callers. Only health and reflection are open to others.
         health_servicer: Tells the status of SERVICE and of the server (""), which the caller sets.
         limits: What is refused as too much.
-        observers: Are told of every call when it ends.
+        observers: Are told of every call when it ends, beside the debug log.
     """
     edge = Edge(
         [
-            layers.Observation(observers),
+            layers.Observation([layers.CallLog(), *observers]),
             layers.Errors(),
             layers.Deadlines(limits.default_deadline),
             layers.Identity(

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, TypeAlias
-
-import grpc
 
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import entrance_pb2_grpc
 from entrance_server.domain.job import Job
 from entrance_server.rpc import caller, log_stream, requests, responses, yarn
+from entrance_server.rpc.edge import Context
 from entrance_server.service.control import ControlService
 from entrance_server.service.observe import ObserveService
 from entrance_server.service.results import ResultService
 from entrance_server.service.submit import SubmitService
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class EntranceServicer(entrance_pb2_grpc.EntranceServiceServicer):

@@ -187,7 +187,7 @@ async def test_a_page_reads_no_row_group_before_its_start(files: ResultFiles) ->
 async def test_a_page_past_the_end_is_empty(files: ResultFiles) -> None:
     result = await adopted(files, NUMBERS)
     assert await files.read_rows(JOB, result, ROWS, 10) == []
-    assert await files.read_rows(JOB, result, 2**62, 10) == []
+    assert await files.read_rows(JOB, result, 2**63 - 1, 10) == []
 
 
 async def test_a_page_of_large_cells_ends_early_but_never_empty(files: ResultFiles) -> None:
@@ -242,7 +242,7 @@ async def test_a_reader_that_stops_early_leaves_no_file_open(files: ResultFiles)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("start", [0, 1, 262_144, 599_999, 600_000, 700_000])
+@pytest.mark.parametrize("start", [0, 1, 262_144, 599_999, 600_000, 2**63 - 1])
 async def test_other_content_is_read_from_a_byte_on(files: ResultFiles, start: int) -> None:
     content = os.urandom(600_000)
     result = await adopted(files, content)

@@ -12,7 +12,7 @@ import stat
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import BinaryIO, ParamSpec, Self, TypeVar
 
 import pyarrow as pa
 
@@ -33,8 +33,6 @@ _SUFFIXES = {
     ResultType.PICTURE: ".picture",
     ResultType.HTML: ".html",
 }
-
-
 _PASSING_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
 )
@@ -66,19 +64,19 @@ class ResultFiles:
         await asyncio.to_thread(self._executor.shutdown)
 
     def directory(self, task_id: int) -> Path:
-        """The final home of a job's result files; made where it is missing."""
+        """The final home of a job's result files; made where it is missing. Blocks."""
         directory = self._directory(task_id)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
     def staging(self, task_id: int, run_id: str) -> Path:
-        """An empty directory for the files of a run, from which `adopt` takes them."""
+        """The directory for the files of a run, from which `adopt` takes them. Blocks."""
         staging = self._staging(task_id, run_id)
         staging.mkdir(parents=True, exist_ok=True)
         return staging
 
     def remove_staging(self, task_id: int, run_id: str) -> None:
-        """Removes what a run left in its staging directory, which need not be there."""
+        """Removes what a run left in its staging directory, which need not be there. Blocks."""
         shutil.rmtree(self._staging(task_id, run_id), ignore_errors=True)
 
     async def adopt(
@@ -94,7 +92,7 @@ class ResultFiles:
                 or it is no readable table with the columns that were told.
             ResultUnavailable: it could not be moved.
         """
-        target = self.directory(task_id) / f"{attempt}-{result.index}{_SUFFIXES[result.type]}"
+        target = self._directory(task_id) / f"{attempt}-{result.index}{_SUFFIXES[result.type]}"
         return await self._run(_adopt, staging, target, result)
 
     async def read_rows(
@@ -166,6 +164,7 @@ class ResultFiles:
 
 
 def _adopt(staging: Path, target: Path, result: ResultSet) -> ResultSet:
+    target.parent.mkdir(parents=True, exist_ok=True)
     with _lasting_errors_rejected():
         _move(staging, result.file_name, target)
     try:
@@ -231,16 +230,22 @@ def _lasting_errors_rejected() -> Iterator[None]:
 
 
 def _read_bytes(path: Path, offset: int, size: int) -> bytes:
-    with path.open("rb") as content:
-        content.seek(offset)
+    with _content(path, offset) as content:
         return content.read(size)
 
 
 def _pieces(path: Path, offset: int) -> Generator[bytes, None, None]:
-    with path.open("rb") as content:
-        content.seek(offset)
+    with _content(path, offset) as content:
         while piece := content.read(tables.PIECE):
             yield piece
+
+
+@contextlib.contextmanager
+def _content(path: Path, offset: int) -> Iterator[BinaryIO]:
+    """Opens a file at an offset, or at its end where that comes first."""
+    with path.open("rb") as content:
+        content.seek(min(offset, os.fstat(content.fileno()).st_size))
+        yield content
 
 
 def _remove(directory: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
+from entrance_server.store.port import StoreUnavailable
+
 _LASTING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 
 
@@ -37,10 +39,16 @@ def open_engines(url: str, *, readers: int) -> Engines:
         is_sqlite = parsed.get_backend_name() == "sqlite"
         if is_sqlite:
             _prepare_sqlite_file(parsed)
-        writer = create_engine(parsed, pool_size=1, max_overflow=0)
+        writer = create_engine(parsed, pool_size=1, max_overflow=0, hide_parameters=True)
     except exc.ArgumentError as error:
         raise ValueError(f"the store's URL is wrong: {error}") from error
-    reader = create_engine(parsed, pool_size=readers, max_overflow=0, isolation_level="AUTOCOMMIT")
+    reader = create_engine(
+        parsed,
+        pool_size=readers,
+        max_overflow=0,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+    )
     engines = Engines(writer, reader)
     if is_sqlite:
         _set_up_sqlite(engines)
@@ -49,9 +57,15 @@ def open_engines(url: str, *, readers: int) -> Engines:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database does not answer, rather than that it was asked wrongly."""
-    if isinstance(error, exc.TimeoutError):
-        return True
-    return isinstance(error, exc.DBAPIError) and not isinstance(error, _LASTING_ERRORS)
+    if isinstance(error, exc.DBAPIError):
+        return not isinstance(error, _LASTING_ERRORS)
+    return isinstance(error, OSError | exc.TimeoutError)
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """An error in words of the port, without the statement and its values."""
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    return StoreUnavailable(str(cause))
 
 
 def _prepare_sqlite_file(url: URL) -> None:

@@ -26,7 +26,7 @@ from entrance_server.domain.job import (
 )
 from entrance_server.domain.status import JobStatus, may_follow
 from entrance_server.store import rows, statements
-from entrance_server.store.connect import Engines, is_unavailable, open_engines
+from entrance_server.store.connect import Engines, is_unavailable, open_engines, unavailable
 from entrance_server.store.migration import migrate
 from entrance_server.store.port import JobFilter, StoreUnavailable, TransitionRefused
 from entrance_server.store.writer import Writer
@@ -103,13 +103,16 @@ class SqlStore:
         try:
             return await self._write(add), True
         except exc.IntegrityError:
-            return await self._find_request(spec), False
+            made_before = await self._find_request(spec)
+            if made_before is None:
+                raise
+            return made_before, False
 
-    async def _find_request(self, spec: JobSpec) -> Job:
+    async def _find_request(self, spec: JobSpec) -> Job | None:
         asked = {"p_submit_user": spec.submit_user, "p_request_id": spec.request_id}
         row = await self._read_one(statements.FIND_REQUEST, asked)
-        if row is None:  # what was refused was something else
-            raise ValueError(f"the store can't keep {spec!r}")
+        if row is None:
+            return None
         if row.request_digest != rows.spec_digest(spec):
             raise errors.RequestIdReused(
                 f"Request id '{spec.request_id}' was used by job {row.task_id} with another body; "
@@ -338,9 +341,7 @@ def _failures_told() -> Iterator[None]:
     """Tells failures of the database in words of the port."""
     try:
         yield
-    except OSError as error:
-        raise StoreUnavailable(str(error)) from error
-    except exc.SQLAlchemyError as error:
+    except (OSError, exc.SQLAlchemyError) as error:
         if is_unavailable(error):
-            raise StoreUnavailable(str(error)) from error
+            raise unavailable(error) from error
         raise

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from entrance_server.store.connect import is_unavailable
+from entrance_server.store.connect import is_unavailable, unavailable
 from entrance_server.store.port import StoreUnavailable
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class _Write(Generic[T]):
         self._operation = operation
         self._answer = answer
         self._result: T | None = None
-        self.error: Exception | None = None
+        self._error: Exception | None = None
 
     def attempt(self, connection: Connection) -> None:
         """Runs in a savepoint, so that an operation that fails undoes itself alone."""
@@ -34,14 +34,19 @@ class _Write(Generic[T]):
         except Exception as error:
             if is_unavailable(error):
                 raise
-            self.error = error
+            self._error = error
+
+    def fail(self, error: Exception) -> None:
+        """Notes that the whole batch came to nothing."""
+        self._error = unavailable(error)
+        self._error.__cause__ = error
 
     def settle(self) -> None:
         """Answers, unless nobody waits any more."""
         if self._answer.done():
             return
-        if self.error is not None:
-            self._answer.set_exception(self.error)
+        if self._error is not None:
+            self._answer.set_exception(self._error)
         else:
             self._answer.set_result(self._result)  # type: ignore[arg-type]
 
@@ -88,7 +93,7 @@ class Writer:
             except Exception as error:
                 self._engine.dispose()  # a connection that failed is not used again
                 for write in batch:
-                    write.error = _unavailable(error)
+                    write.fail(error)
             self._loop.call_soon_threadsafe(self._settle, batch)
 
     def _batches(self) -> Iterator[list[_Write[object]]]:
@@ -105,9 +110,3 @@ class Writer:
         for write in batch:
             self._room.release()
             write.settle()
-
-
-def _unavailable(error: Exception) -> StoreUnavailable:
-    unavailable = StoreUnavailable(str(error))
-    unavailable.__cause__ = error
-    return unavailable

@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from entrance_server.domain.job import JobSpec
 from entrance_server.store import SqlStore
+from tests.system.crashes import answers_until_killed
 
-ANSWERS = 300
-WRITERS = 20
+INSTANCE = "here:9104"
+SPEC = JobSpec("alice", "alice", "IDE", "shell", "sh", "true")
 
+# Creates jobs for ever, twenty at a time, and prints the number of each that was answered.
+CREATE_JOBS = """
+import asyncio, sys
+from entrance_server.domain.job import JobSpec
+from entrance_server.store import SqlStore
 
-@pytest.mark.parametrize("round_", range(3))
-async def test_every_answered_job_survives_a_kill(tmp_path: Path, round_: int) -> None:
-    url = f"sqlite:///{tmp_path / 'entrance.db'}"
-    answered = await asyncio.to_thread(_answers_until_killed, url, ANSWERS * (round_ + 1))
-    assert len(answered) >= ANSWERS
-    async with SqlStore(url) as store:
-        stored = {job.task_id for job in await store.unfinished_jobs("here:9104")}
-        job, _ = await store.create_job(_spec(), instance="here:9104")
-    assert answered <= stored
-    assert job.task_id > max(stored)
+SPEC = JobSpec("alice", "alice", "IDE", "shell", "sh", "true")
 
-
-def _answers_until_killed(url: str, enough: int) -> set[int]:
-    with subprocess.Popen([sys.executable, __file__, url], stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        answers = [child.stdout.readline() for _ in range(enough)]
-        child.kill()
-        answers += child.stdout.readlines()
-    return {int(line) for line in answers if line.endswith(b"\n")}
-
-
-def _spec() -> JobSpec:
-    return JobSpec("alice", "alice", "IDE", "shell", "sh", "true")
-
-
-async def _create_jobs_for_ever(url: str) -> None:
-    async with SqlStore(url) as store, asyncio.TaskGroup() as writers:
-        for _ in range(WRITERS):
-            writers.create_task(_create_jobs(store))
-
-
-async def _create_jobs(store: SqlStore) -> None:
+async def create(store):
     while True:
-        job, _ = await store.create_job(_spec(), instance="here:9104")
+        job, _ = await store.create_job(SPEC, instance="here:9104")
         print(job.task_id, flush=True)
 
+async def main():
+    async with SqlStore(sys.argv[1]) as store:
+        await asyncio.gather(*(create(store) for _ in range(20)))
 
-if __name__ == "__main__":
-    asyncio.run(_create_jobs_for_ever(sys.argv[1]))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("enough", [1, 300, 600])
+async def test_every_answered_job_survives_a_kill(tmp_path: Path, enough: int) -> None:
+    url = f"sqlite:///{tmp_path / 'entrance.db'}"
+    lines = await asyncio.to_thread(answers_until_killed, CREATE_JOBS, url, enough=enough)
+    answered = {int(line) for line in lines}
+    async with SqlStore(url) as store:
+        stored = {job.task_id for job in await store.unfinished_jobs(INSTANCE)}
+        job, _ = await store.create_job(SPEC, instance=INSTANCE)
+    assert answered <= stored
+    assert job.task_id > max(stored)

@@ -31,7 +31,7 @@ JOB_TIMEOUT = 120.0  # seconds
 POLL = 0.05  # seconds
 PLOT = Path(".demo") / "flights-by-hour.png"
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class Unexpected(Exception):

@@ -1,0 +1,77 @@
+"""What a service has on the machine: its processes, and files that it made outside its data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from tests.support.waiting import until
+
+
+class Footprint:
+    """Finds the processes of a service by its root: they have it as TMPDIR, or work below it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.home = root / "home"
+        self.scratch = root / "tmp"
+        for directory in (self.home, self.scratch):
+            directory.mkdir()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A plain environment for the service, in which nothing leads out of its root."""
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        return {**kept, "HOME": str(self.home), "TMPDIR": str(self.scratch), "LANG": "C.UTF-8"}
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process of the service: its programs, runners, and all that jobs started."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def runners(self) -> list[psutil.Process]:
+        """The runner processes."""
+        return [one for one in self.processes() if "entrance_runner" in _command(one)]
+
+    def stray_files(self) -> list[Path]:
+        """What is in the temporary directory and in the home."""
+        return sorted([*self.scratch.rglob("*"), *self.home.rglob("*")])
+
+    def assert_clean(self) -> None:
+        """Fails unless every process ends soon and no file is left outside the data."""
+        until(lambda: not self.processes(), "no process of the service is left")
+        assert self.stray_files() == []
+
+    def _owns(self, process: psutil.Process) -> bool:
+        root = str(self._root)
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return (
+                process.environ().get("TMPDIR", "").startswith(root)
+                or process.cwd().startswith(root)
+                or root in _command(process)
+            )
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+def gone(pids: Iterable[int]) -> bool:
+    """Whether none of some processes lives; one that waits to be collected does not."""
+    return not any(_lives(pid) for pid in pids)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

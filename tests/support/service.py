@@ -1,0 +1,190 @@
+"""A server and a gateway as real processes, and the callers who use them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from entrance.client import Client, JobStatus
+from entrance_server.service.auth import new_token
+from entrance_server.store import SqlStore
+from tests.support.command import Command
+from tests.support.daemon import Daemon
+from tests.support.footprint import Footprint
+from tests.support.rest import Rest
+from tests.support.rpc import Rpc
+
+ADMIN = "admin"
+USERS = ("alice", "bob", "carol", "dave")  # callers without special rights
+HOST = "127.0.0.1"
+SETTINGS: Mapping[str, str] = {
+    "ENTRANCE_GROUP_RUNNING": "2",  # so that a third job of a group waits
+    "ENTRANCE_KILL_GRACE": "1",
+}
+
+
+class Caller:
+    """One user on every way into the service. No token: somebody without credentials."""
+
+    def __init__(self, user: str, token: str | None, service: Service) -> None:
+        self.user = user
+        self.token = token
+        self._service = service
+
+    @cached_property
+    def client(self) -> Client:
+        return Client(f"{HOST}:{self._service.grpc_port}", token=self.token)
+
+    @cached_property
+    def rpc(self) -> Rpc:
+        return Rpc(self._service.grpc_port, self.token)
+
+    @cached_property
+    def rest(self) -> Rest:
+        return Rest(self._service.http_port, self.token)
+
+    @cached_property
+    def command(self) -> Command:
+        environment = {
+            **self._service.footprint.environment,
+            "ENTRANCE_TARGET": f"{HOST}:{self._service.grpc_port}",
+            "ENTRANCE_DATA_DIR": str(self._service.root / "nothing"),
+        }
+        if self.token:
+            environment["ENTRANCE_TOKEN"] = self.token
+        return Command(environment, self._service.directory)
+
+    def close(self) -> None:
+        for connection in ("client", "rpc", "rest"):
+            if connection in self.__dict__:
+                self.__dict__[connection].close()
+
+
+class Service:
+    """A server and a gateway on one data directory, started and ended as often as a test likes.
+
+    `directory` is the working directory of commands, where tests also put files.
+    """
+
+    def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
+        self.root = root
+        self.data_dir = root / "data"
+        self.directory = root / "work"
+        self.directory.mkdir()
+        self.footprint = Footprint(root)
+        environment = {**self.footprint.environment, **settings}
+        self.server = Daemon("server", ["entrance_server"], root=root, environment=environment)
+        self.gateway = Daemon("gateway", ["entrance_gateway"], root=root, environment=environment)
+        self.grpc_port = 0
+        self.http_port = 0
+        self._tokens = asyncio.run(_new_tokens(self.data_dir, USERS))
+        self._callers: list[Caller] = []
+
+    def start_server(self) -> None:
+        """Starts the server; at the port that it had before, if it ran before."""
+        listen = ("--host", HOST, "--port", str(self.grpc_port))
+        told = self.server.start("--data-dir", str(self.data_dir), *listen)
+        self.grpc_port = told["port"]
+
+    def start_gateway(self) -> None:
+        """Starts the gateway; at the port that it had before, if it ran before."""
+        listen = ("--host", HOST, "--port", str(self.http_port))
+        told = self.gateway.start(*listen, "--server-target", f"{HOST}:{self.grpc_port}")
+        self.http_port = told["port"]
+
+    def start(self) -> None:
+        """Starts both."""
+        self.start_server()
+        self.start_gateway()
+
+    def stop(self) -> None:
+        """Stops what runs as an operator does; fails unless it ends well."""
+        for daemon in (self.gateway, self.server):
+            assert not daemon.runs or daemon.stop() == 0
+
+    def restart_server(self) -> None:
+        """Kills the server without a warning, and starts one on the same data."""
+        self.server.kill()
+        self.start_server()
+
+    @cached_property
+    def admin(self) -> Caller:
+        return self._caller(ADMIN, (self.data_dir / "admin.token").read_text().strip())
+
+    @cached_property
+    def alice(self) -> Caller:
+        return self.caller("alice")
+
+    @cached_property
+    def bob(self) -> Caller:
+        return self.caller("bob")
+
+    @cached_property
+    def nobody(self) -> Caller:
+        """Somebody without credentials."""
+        return self._caller("", None)
+
+    def caller(self, user: str) -> Caller:
+        """One of USERS."""
+        return self._caller(user, self._tokens[user])
+
+    def _caller(self, user: str, token: str | None) -> Caller:
+        self._callers.append(Caller(user, token, self))
+        return self._callers[-1]
+
+    def close(self) -> None:
+        """Ends connections, programs, and whatever jobs left, by force."""
+        for caller in self._callers:
+            caller.close()
+        for daemon in (self.gateway, self.server):
+            if daemon.runs:
+                daemon.kill()
+        for process in self.footprint.processes():
+            with contextlib.suppress(Exception):
+                process.kill()
+
+
+@contextmanager
+def running_service(settings: Mapping[str, str] = SETTINGS) -> Iterator[Service]:
+    """A service that runs; at the end it is stopped, and must have left nothing behind."""
+    # a short path, since sockets lie below it
+    root = Path(tempfile.mkdtemp(prefix="entrance-test-"))
+    service = Service(root, settings)
+    try:
+        service.start()
+        yield service
+        if service.server.runs:
+            end_all_jobs(service)
+        service.stop()
+        service.footprint.assert_clean()
+    finally:
+        service.close()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def end_all_jobs(service: Service) -> None:
+    """Kills what still runs, since a run goes on when its server stops."""
+    unfinished = [status for status in JobStatus if not status.is_final]
+    jobs = service.admin.client.list_jobs(statuses=unfinished)
+    service.admin.client.kill_jobs(job.task_id for job in jobs)
+
+
+async def _new_tokens(data_dir: Path, users: Iterable[str]) -> dict[str, str]:
+    """Makes the data directory with a token for each user; the server starts on it afterwards."""
+    data_dir.mkdir(mode=0o700)
+    store = SqlStore(f"sqlite:///{data_dir / 'entrance.db'}")
+    await store.open()
+    secrets = {}
+    try:
+        for user in users:
+            token, secrets[user] = new_token(user, is_admin=False)
+            await store.put_token(token)
+    finally:
+        await store.close()
+    return secrets

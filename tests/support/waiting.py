@@ -1,0 +1,22 @@
+"""Waiting for what another process does: for a condition, never for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+PATIENCE = 60.0  # seconds; only a test that fails waits so long
+INTERVAL = 0.02  # seconds
+
+
+def until(condition: Callable[[], Answer], what: str) -> Answer:
+    """The first answer of a condition that is true; `what` says what is waited for."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"this did not come true in {PATIENCE:g} s: {what}")
+        time.sleep(INTERVAL)
+    return answer

@@ -88,7 +88,7 @@ def submit(
     with invocation.client() as client:
         job = client.submit(script.code, engine=engine or script.engine(), **options)
     _tell(invocation.output, job, follow)
-    return follow_log(invocation, job.exec_id) if follow else None
+    return follow_log(invocation, str(job.task_id)) if follow else None
 
 
 def _tell(output: Output, job: JobHandle, follow: bool) -> None:

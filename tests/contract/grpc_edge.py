@@ -31,6 +31,7 @@ from entrance_server.service.views import (
     KillOutcome,
     LogBatch,
     LogPage,
+    PreviewView,
     ProgressView,
     ResultPage,
     ResultSetPage,
@@ -88,6 +89,9 @@ class Services:
 
     async def submit(self, principal: Principal, command: SubmitCommand) -> Job:
         return await self._answer(JOB, principal, command)
+
+    async def preview(self, principal: Principal, command: SubmitCommand) -> PreviewView:
+        return await self._answer(PreviewView("SELECT 1", ["SELECT 1"], []), principal, command)
 
     async def kill(self, principal: Principal, id: str, *, task_id: int = 0) -> Job:
         return await self._answer(JOB, principal, id, task_id)

@@ -28,7 +28,7 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: met
 
 
 def test_the_service_has_nineteen_methods() -> None:
-    assert len(METHODS) == 19
+    assert len(METHODS) == 20
 
 
 @every_method

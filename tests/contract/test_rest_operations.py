@@ -108,7 +108,13 @@ OK = (200, 0, "OK")
             pb.ListEnginesResponse(engines=[pb.Engine(engine_type="shell", run_types=["sh"])]),
             {
                 "engines": [
-                    {"engineType": "shell", "version": "", "runTypes": ["sh"], "description": ""}
+                    {
+                        "engineType": "shell",
+                        "version": "",
+                        "runTypes": ["sh"],
+                        "description": "",
+                        "parameters": [],
+                    }
                 ]
             },
         ),

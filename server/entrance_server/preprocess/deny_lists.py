@@ -97,5 +97,5 @@ def _without(
 
     return "".join(
         re.sub(r"\S", " ", text) if is_hidden(kind) else text
-        for _, kind, text in lexer.get_tokens_unprocessed(code)
+        for _, kind, text in lexer.get_tokens_unprocessed(f"{code}\n")  # which ends a comment
     )

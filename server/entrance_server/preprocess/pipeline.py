@@ -78,6 +78,17 @@ def prepare(
     return Prepared(code, notes)
 
 
+def statements(code: str, *, dialect: Dialect, sql_dialect: str | None) -> tuple[str, ...]:
+    """The statements of SQL, without the space around them; other code is one."""
+    if dialect != "sql":
+        return (code,)
+    try:
+        found = sql.statements_of(code, sql.tokens_of(code, sql_dialect))
+    except sql.Unreadable:
+        return (code,)
+    return tuple(code[one.start : one.end].strip() for one in found if one.tokens)
+
+
 def _with_variables(
     code: str,
     dialect: Dialect,

@@ -5,6 +5,7 @@ The service validates values. Here are refused only those that have no counterpa
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -24,18 +25,25 @@ Number = TypeVar("Number", bound=int)
 Value = TypeVar("Value")
 
 
-def submit_command(request: pb.ExecuteRequest | pb.SubmitRequest, *, peer: str) -> SubmitCommand:
-    """The job that an execute or a submit call asks for. `peer` is the caller as gRPC names it."""
-    return SubmitCommand(
+def submit_command(
+    request: pb.ExecuteRequest | pb.SubmitRequest | pb.PreviewRequest, *, peer: str
+) -> SubmitCommand:
+    """The job that a call asks for. `peer` is the caller as gRPC names it."""
+    command = SubmitCommand(
         code=request.execution_content.code,
         run_type=request.execution_content.run_type,
         params=job_params(request.params),
         labels=dict(request.labels),
+        execute_user="" if isinstance(request, pb.ExecuteRequest) else request.execute_user,
+        peer=address(peer),
+    )
+    if isinstance(request, pb.PreviewRequest):
+        return command
+    return dataclasses.replace(
+        command,
         source=dict(request.source),
         request_id=request.request_id,
         priority=request.priority,
-        execute_user=request.execute_user if isinstance(request, pb.SubmitRequest) else "",
-        peer=address(peer),
     )
 
 

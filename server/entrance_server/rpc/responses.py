@@ -19,12 +19,14 @@ from entrance_server.domain.job import (
     ResultSet,
     ResultType,
 )
+from entrance_server.logs.levels import LogLevel
 from entrance_server.rpc import enums, errors, yarn
 from entrance_server.service.views import (
     EngineView,
     JobPage,
     KillOutcome,
     LogPage,
+    PreviewView,
     ProgressView,
     ResultPage,
     ResultSetPage,
@@ -39,6 +41,15 @@ def status(job: Job) -> pb.StatusResponse:
     return pb.StatusResponse(
         status=enums.STATUS_TO_PROTO[job.status], exec_id=job.exec_id, task_id=job.task_id
     )
+
+
+def preview(view: PreviewView) -> pb.PreviewResponse:
+    """What would run."""
+    notes = [
+        pb.PreviewNote(level=enums.LEVEL_TO_PROTO[LogLevel[note.level]], text=note.text)
+        for note in view.notes
+    ]
+    return pb.PreviewResponse(code=view.code, statements=view.statements, notes=notes)
 
 
 def progress(view: ProgressView) -> pb.ProgressResponse:

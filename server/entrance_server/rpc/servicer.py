@@ -50,6 +50,10 @@ class EntranceServicer(entrance_pb2_grpc.EntranceServiceServicer):
         command = requests.submit_command(request, peer=context.peer())
         return await self._submit.submit(caller.principal(), command)
 
+    async def Preview(self, request: pb.PreviewRequest, context: Context) -> pb.PreviewResponse:
+        command = requests.submit_command(request, peer=context.peer())
+        return responses.preview(await self._submit.preview(caller.principal(), command))
+
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         job = await self._observe.get_job(caller.principal(), request.id, task_id=request.task_id)
         return responses.status(job)

@@ -13,6 +13,7 @@ from entrance_server.service.execution import Executor
 from entrance_server.service.jobs import Jobs, ended
 from entrance_server.service.live import LiveJob
 from entrance_server.service.views import KillOutcome
+from entrance_server.store.port import StoreUnavailable
 
 MAX_KILLED = 1_000  # jobs of one call
 
@@ -97,6 +98,10 @@ class ControlService:
             job = await self.kill(principal, str(job.task_id))
         except errors.EntranceError as error:
             return KillOutcome(id, job, error)
+        except StoreUnavailable:
+            return KillOutcome(
+                id, job, errors.Unavailable("The store does not answer; try again later.")
+            )
         return KillOutcome(id, job, None)
 
     def _live(self, job: Job) -> LiveJob:

@@ -235,6 +235,7 @@ class Executor:
             self._jobs.publish(live, final)
             await self._pool.discard(session)
         await asyncio.to_thread(self._results.remove_staging, live.job.task_id, run.run_id)
+        await self._logs.close(live.job.task_id)
 
     async def _take(self, run: ActiveRun, batch: Sequence[pb.Event]) -> None:
         """Makes a batch durable in its order: what follows a result is written after the result."""

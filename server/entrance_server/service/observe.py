@@ -17,7 +17,7 @@ from entrance_server.store.port import JobFilter, Store
 
 DEFAULT_LINES = 100
 MAX_LINES = 10_000
-MAX_LOG_BYTES = 2 * 1024 * 1024
+MAX_LOG_BYTES = 1024 * 1024  # split by level it is sent twice
 STREAM_BYTES = 256 * 1024
 DEFAULT_JOBS = 50
 MAX_JOBS = 1_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from entrance_server.domain import errors
 from entrance_server.domain.job import Job, Principal, ResultSet, ResultType
@@ -85,8 +86,9 @@ class ResultService:
             )
         job, result = await self._result(principal, id, index)
         yield result, b""
-        async for data in self._files.stream(job.task_id, result, offset):
-            yield None, data
+        async with aclosing(self._files.stream(job.task_id, result, offset)) as pieces:
+            async for data in pieces:
+                yield None, data
 
     async def _result(self, principal: Principal, id: str, index: int) -> tuple[Job, ResultSet]:
         job = await self._jobs.find(principal, id)

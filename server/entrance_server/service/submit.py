@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
 
 import structlog
 
 from entrance_server.domain import errors
 from entrance_server.domain.job import Job, JobSpec, Principal
 from entrance_server.logs import LogUnavailable
-from entrance_server.preprocess import Note, PreprocessSettings, prepare
+from entrance_server.preprocess import (
+    Dialect,
+    Note,
+    Prepared,
+    PreprocessSettings,
+    prepare,
+    statements,
+)
 from entrance_server.scheduling import Scheduler
 from entrance_server.service.background import Background
 from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.job_log import JobLog, utc_now
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.requests import RequestParser
-from entrance_server.service.views import SubmitCommand
+from entrance_server.service.views import PreviewView, SubmitCommand
 from entrance_server.store.port import Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -65,25 +72,40 @@ class SubmitService:
             Exhausted: the group's queue is full.
             Unavailable: the job could not be made durable.
         """
-        spec = self._parser.parse(principal, command)
-        spec, notes = self._prepare(spec)
+        spec, prepared = await self._prepare(self._parser.parse(principal, command))
         self._scheduler.reserve(spec.group)
-        return await self._background.finish(self._accept(spec, notes))
+        return await self._background.finish(self._accept(spec, prepared.notes))
 
-    def _prepare(self, spec: JobSpec) -> tuple[JobSpec, tuple[Note, ...]]:
+    async def preview(self, principal: Principal, command: SubmitCommand) -> PreviewView:
+        """What would run; nothing is run or kept.
+
+        Raises:
+            InvalidRequest, PermissionDenied: as `submit`.
+        """
+        spec, prepared = await self._prepare(self._parser.parse(principal, command))
         dialect, sql_dialect = dialect_of(spec)
-        prepared = prepare(
+        parts = await asyncio.to_thread(
+            statements, prepared.code, dialect=dialect, sql_dialect=sql_dialect
+        )
+        return PreviewView(prepared.code, parts, prepared.notes)
+
+    async def _prepare(self, spec: JobSpec) -> tuple[JobSpec, Prepared]:
+        dialect, sql_dialect = dialect_of(spec)
+        # in a thread, since large code takes a second
+        prepared = await asyncio.to_thread(
+            prepare,
             spec.code,
             dialect=dialect,
             sql_dialect=sql_dialect,
             variables=spec.params.variable,
             user=spec.execute_user,
+            submit_user=spec.submit_user,
             now=self._clock(),
             settings=self._preprocess,
         )
         if prepared.code == spec.code:
-            return spec, prepared.notes
-        return dataclasses.replace(spec, prepared_code=prepared.code), prepared.notes
+            return spec, prepared
+        return dataclasses.replace(spec, prepared_code=prepared.code), prepared
 
     async def _accept(self, spec: JobSpec, notes: tuple[Note, ...]) -> Job:
         try:
@@ -117,7 +139,7 @@ class SubmitService:
             log.warning("first log line not written", task_id=job.task_id, error=str(error))
 
 
-def dialect_of(spec: JobSpec) -> tuple[Literal["sql", "python", "shell", "other"], str | None]:
+def dialect_of(spec: JobSpec) -> tuple[Dialect, str | None]:
     """Which rules of preprocessing hold for a job, and the parser's name of its SQL."""
     match spec.run_type:
         case "sql":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from entrance_server.domain.errors import EntranceError
 from entrance_server.domain.job import Job, JobParams, ProgressInfo, Resources, ResultSet
 from entrance_server.logs.levels import LogChunk
+from entrance_server.preprocess import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,15 @@ class SubmitCommand:
     priority: int = 0
     execute_user: str = ""
     peer: str = ""  # the caller's address, kept as source.requestIP
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewView:
+    """What would run, and the lines that the job's log would have."""
+
+    code: str
+    statements: Sequence[str]
+    notes: Sequence[Note]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,13 +44,12 @@ def serve(
 
     The chosen ports are printed and stand in endpoints.json in the data directory.
     """
-    from entrance.cli.supervisor import Plan, supervise
+    from entrance.cli.supervisor import Plan, run
     from entrance.client import discovery
 
     _require("entrance_server", "entrance_gateway")
     plan = Plan((data_dir or discovery.data_dir()).absolute(), host, grpc_port, http_port)
-    told = supervise(plan, lambda endpoints: _tell(invocation.output, plan, endpoints))
-    asyncio.run(_until_signal(told))
+    run(plan, lambda endpoints: _tell(invocation.output, plan, endpoints))
 
 
 def server(
@@ -102,17 +99,6 @@ def _require(*modules: str) -> None:
         if importlib.util.find_spec(module) is None:
             extra = module.removeprefix("entrance_")
             raise Problem(f"the {extra} is not installed; pip install 'entrance[server,gateway]'")
-
-
-async def _until_signal(work: Coroutine[None, None, None]) -> None:
-    """Runs until the work ends or a signal cancels it; each further signal cancels it again."""
-    task = asyncio.create_task(work)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
 
 
 def _tell(output: Output, plan: Plan, endpoints: Endpoints) -> None:

@@ -11,7 +11,6 @@ import typer
 
 from entrance.cli import arguments
 from entrance.cli.exits import ExitCode
-from entrance.cli.follow import follow_log
 from entrance.cli.invocation import Invocation
 from entrance.cli.problems import Problem
 
@@ -88,7 +87,11 @@ def submit(
     with invocation.client() as client:
         job = client.submit(script.code, engine=engine or script.engine(), **options)
     _tell(invocation.output, job, follow)
-    return follow_log(invocation, str(job.task_id)) if follow else None
+    if not follow:
+        return None
+    from entrance.cli import attach
+
+    return attach.follow_log(invocation, str(job.task_id))
 
 
 def _tell(output: Output, job: JobHandle, follow: bool) -> None:

@@ -118,6 +118,35 @@ class Child:
             await self._process.wait()
 
 
+def run(plan: Plan, started: Callable[[Endpoints], None]) -> None:
+    """Runs the service until a signal; a second one ends it by force.
+
+    Args:
+        plan: Where it listens and where its data is.
+        started: Called once it answers calls.
+
+    Raises:
+        Problem: it did not start, or a child ended by itself.
+    """
+    asyncio.run(_until_signal(_supervise(plan, started)))
+
+
+async def _supervise(plan: Plan, started: Callable[[Endpoints], None]) -> None:
+    async with running(plan) as (endpoints, children):
+        started(endpoints)
+        await _first([child.ended() for child in children])
+
+
+async def _until_signal(work: Coroutine[None, None, None]) -> None:
+    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
 @asynccontextmanager
 async def running(plan: Plan) -> AsyncIterator[tuple[Endpoints, Sequence[Child]]]:
     """The service from here to the end of the block; it answers calls when the block begins.
@@ -193,21 +222,6 @@ def _published(path: Path, endpoints: Endpoints) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-async def supervise(plan: Plan, started: Callable[[Endpoints], None]) -> None:
-    """Runs the service until the task is cancelled; a second cancellation ends it by force.
-
-    Args:
-        plan: Where it listens and where its data is.
-        started: Called once it answers calls.
-
-    Raises:
-        Problem: it did not start, or a child ended by itself.
-    """
-    async with running(plan) as (endpoints, children):
-        started(endpoints)
-        await _first([child.ended() for child in children])
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CELL_WIDTH = 40
 _WIDE = 100_000  # columns of a page that is no terminal
-_GAP = 2  # columns between two cells
+_GAP = 3  # columns between two cells
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 
 

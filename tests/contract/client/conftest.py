@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from entrance.client import AsyncClient, Client, Retries
-from tests.contract.client.fake_service import TOKEN, FakeService, serving
+from tests.contract.client.fake_service import TOKEN, FakeService, fake_service, serving
 from tests.contract.client.in_thread import InThread
 
 QUICK = Retries(first_delay=0.01, longest_delay=0.05)
@@ -16,7 +16,7 @@ QUICK = Retries(first_delay=0.01, longest_delay=0.05)
 
 @pytest.fixture
 def service() -> FakeService:
-    return FakeService()
+    return fake_service()
 
 
 @pytest.fixture

@@ -112,6 +112,16 @@ class FakeService(entrance_pb2_grpc.EntranceServiceServicer):
         """Lets the next call of an RPC fail after so many messages."""
         self.faults.setdefault(rpc, []).append((after, error or unavailable()))
 
+    def create(self, code: str, engine: str = "shell") -> int:
+        """Makes a job without a call; its taskID."""
+        request = pb.SubmitRequest(
+            execution_content=pb.ExecutionContent(code=code, run_type=engine),
+            labels={"engineType": engine},
+            request_id=f"created {len(self.jobs)}",
+        )
+        with self.changed:
+            return self._create(request).record.task_id
+
     def append(
         self, task_id: int, text: str, level: pb.LogLevel.ValueType = pb.LOG_LEVEL_INFO
     ) -> None:
@@ -260,17 +270,6 @@ class FakeService(entrance_pb2_grpc.EntranceServiceServicer):
                     row.cells.add(**({} if text is None else {"text": text}))
             answer.next_page_token = str(end) if end < len(CELLS) else ""
         return answer
-
-    # not called by the client: Submit and StreamProgress tell the same and more
-
-    def Execute(self, request: object, context: grpc.ServicerContext) -> NoReturn:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
-
-    def Progress(self, request: object, context: grpc.ServicerContext) -> NoReturn:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
-
-    def ProgressWithResource(self, request: object, context: grpc.ServicerContext) -> NoReturn:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
 
     # streams
 
@@ -512,6 +511,11 @@ class FakeService(entrance_pb2_grpc.EntranceServiceServicer):
     def _abort(self, context: grpc.ServicerContext, status: status_pb2.Status) -> NoReturn:
         context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort raises")
+
+
+def fake_service() -> FakeService:
+    """A service without jobs; RPCs that the client does not call are left out of it."""
+    return FakeService()  # type: ignore[abstract]
 
 
 def arrow_stream(table: pa.Table) -> bytes:

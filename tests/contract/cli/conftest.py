@@ -1,0 +1,27 @@
+"""The command beside a service to call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.cli.command import Command
+from tests.contract.client.fake_service import TOKEN, FakeService, fake_service, serving
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return fake_service()
+
+
+@pytest.fixture
+def entrance(service: FakeService, tmp_path: Path) -> Iterator[Command]:
+    with serving(service) as port:
+        environment = {
+            "ENTRANCE_TARGET": f"127.0.0.1:{port}",
+            "ENTRANCE_TOKEN": TOKEN,
+            "ENTRANCE_DATA_DIR": str(tmp_path / "data"),
+        }
+        yield Command(environment, tmp_path)

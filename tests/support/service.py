@@ -20,7 +20,6 @@ from tests.support.footprint import Footprint
 from tests.support.rest import Rest
 from tests.support.rpc import Rpc
 
-ADMIN = "admin"
 USERS = ("alice", "bob", "carol", "dave")  # callers without special rights
 HOST = "127.0.0.1"
 SETTINGS: Mapping[str, str] = {
@@ -32,8 +31,7 @@ SETTINGS: Mapping[str, str] = {
 class Caller:
     """One user on every way into the service. No token: somebody without credentials."""
 
-    def __init__(self, user: str, token: str | None, service: Service) -> None:
-        self.user = user
+    def __init__(self, token: str | None, service: Service) -> None:
         self.token = token
         self._service = service
 
@@ -115,7 +113,7 @@ class Service:
 
     @cached_property
     def admin(self) -> Caller:
-        return self._caller(ADMIN, (self.data_dir / "admin.token").read_text().strip())
+        return self.caller_with((self.data_dir / "admin.token").read_text().strip())
 
     @cached_property
     def alice(self) -> Caller:
@@ -128,14 +126,15 @@ class Service:
     @cached_property
     def nobody(self) -> Caller:
         """Somebody without credentials."""
-        return self._caller("", None)
+        return self.caller_with(None)
 
     def caller(self, user: str) -> Caller:
         """One of USERS."""
-        return self._caller(user, self._tokens[user])
+        return self.caller_with(self._tokens[user])
 
-    def _caller(self, user: str, token: str | None) -> Caller:
-        self._callers.append(Caller(user, token, self))
+    def caller_with(self, token: str | None) -> Caller:
+        """Whoever has that token."""
+        self._callers.append(Caller(token, self))
         return self._callers[-1]
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ PATIENCE = 60.0  # seconds; only a test that fails waits so long
 INTERVAL = 0.02  # seconds
 
 
-def until(condition: Callable[[], Answer], what: str) -> Answer:
+def until(condition: Callable[[], Answer | None], what: str) -> Answer:
     """The first answer of a condition that is true; `what` says what is waited for."""
     deadline = time.monotonic() + PATIENCE
     while not (answer := condition()):

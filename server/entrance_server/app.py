@@ -25,7 +25,7 @@ from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
 from entrance_server.preprocess import PreprocessSettings
 from entrance_server.results import ResultFiles
-from entrance_server.rpc.server import SERVICE, Limits, create_server
+from entrance_server.rpc.server import SERVICE, Limits, create_server, entrance
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.yarn import Machine
 from entrance_server.scheduling import GroupLimits, Scheduler
@@ -78,7 +78,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         servicer, recovery = await _wire(stack, settings, store, instance)
         status = health.aio.HealthServicer()
         server = create_server(
-            servicer,
+            [entrance(servicer)],
             authenticator=Authenticator(store),
             health_servicer=status,
             limits=Limits(streams_per_user=settings.max_streams_per_user),

@@ -22,7 +22,7 @@ from entrance_server.domain.job import Job, JobSpec, Principal, ResultSet, Resul
 from entrance_server.domain.status import JobStatus
 from entrance_server.logs.levels import LogLevel
 from entrance_server.rpc import layers
-from entrance_server.rpc.server import Limits, create_server
+from entrance_server.rpc.server import Limits, create_server, entrance
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.yarn import Machine
 from entrance_server.service.views import (
@@ -205,7 +205,7 @@ def edge_server(
         machine=Machine(cores=4, memory_bytes=4 * 2**30),
     )
     return create_server(
-        servicer,
+        [entrance(servicer)],
         authenticator=stand_in,
         health_servicer=health.aio.HealthServicer(),
         limits=limits or Limits(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,8 +33,22 @@ class Limits:
     ping_interval: float = 10.0  # seconds that a client leaves between pings of its own
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the public API: its full name, its servicer, and what registers it."""
+
+    name: str
+    servicer: Any
+    register: Callable[[Any, grpc.aio.Server], None]
+
+
+def entrance(servicer: entrance_pb2_grpc.EntranceServiceServicer) -> Service:
+    """EntranceService."""
+    return Service(SERVICE, servicer, entrance_pb2_grpc.add_EntranceServiceServicer_to_server)
+
+
 def create_server(
-    servicer: entrance_pb2_grpc.EntranceServiceServicer,
+    services: Sequence[Service],
     *,
     authenticator: Authenticator,
     health_servicer: health.aio.HealthServicer,
@@ -44,7 +58,7 @@ def create_server(
     """A server without a port, not yet started.
 
     Args:
-        servicer: Serves EntranceService.
+        services: What is served of the public API.
         authenticator: Knows callers. Only health and reflection are open to others.
         health_servicer: Tells the status of SERVICE and of the server (""), which the caller sets.
         limits: What is refused as too much.
@@ -68,10 +82,11 @@ def create_server(
         options=_options(limits),
         maximum_concurrent_rpcs=limits.concurrent_calls,
     )
-    entrance_pb2_grpc.add_EntranceServiceServicer_to_server(servicer, server)
+    for service in services:
+        service.register(service.servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection(
-        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        (*(one.name for one in services), health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
     channelz.add_channelz_servicer(server)
     return server

@@ -75,6 +75,7 @@ def test_a_query_without_a_limit_gets_one(code: str, expected: str) -> None:
         "CREATE VIEW a AS SELECT * FROM t",
         "INSERT INTO a SELECT * FROM t",
         "WITH b AS (SELECT 1) INSERT INTO a SELECT * FROM b",
+        "WITH b AS (SELECT 1) REPLACE INTO a SELECT * FROM b",
         "WITH b AS (SELECT 1) DELETE FROM a WHERE x IN (SELECT * FROM b)",
         "COPY (SELECT * FROM t) TO 'x.csv'",
         "COPY a FROM 'x.csv'",
@@ -190,7 +191,7 @@ def test_each_statement_is_named_by_number_and_line() -> None:
 def test_many_statements_give_few_notes() -> None:
     _, notes = limited("SELECT 1;" * 100)
     assert len(notes) == 21
-    assert notes[-1] == Note("WARN", "The same for 80 more statements.")
+    assert notes[-1] == Note("WARN", "80 more statements are like these.")
 
 
 @pytest.mark.parametrize(

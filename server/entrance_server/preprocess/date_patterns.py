@@ -98,7 +98,7 @@ def _shifted(moment: datetime, shifts: list[str]) -> datetime:
 def _written(field: str, moment: datetime) -> str:
     if field in _FORMS:
         return _FORMS[field](moment)
-    return field[1:-1] or "'" if field.startswith("'") else field
+    return (field[1:-1] or "'") if field.startswith("'") else field
 
 
 def _wrong(code: str, match: re.Match[str]) -> InvalidRequest:

@@ -31,9 +31,9 @@ def listed(things: Sequence[str]) -> str:
     return ", ".join(things[:LISTED_MAX]) + more
 
 
-def capped(notes: Sequence[Note], summary: str) -> tuple[Note, ...]:
-    """The first of some notes of one kind; the rest become one that says `summary`."""
+def capped(notes: Sequence[Note], things: str) -> tuple[Note, ...]:
+    """The first of some notes of one kind, and a note on how many more `things` have one."""
     rest = len(notes) - LISTED_MAX
     if rest <= 0:
         return tuple(notes)
-    return (*notes[:LISTED_MAX], Note(notes[-1].level, f"The same for {rest} more {summary}."))
+    return (*notes[:LISTED_MAX], Note(notes[-1].level, f"{rest} more {things} are like these."))

@@ -47,7 +47,8 @@ def prepare(
 ) -> Prepared:
     """Makes the code that runs from the code that was sent.
 
-    Takes time in proportion to the code, about a second for 1 MiB of SQL: call it in a thread.
+    Takes time and memory in proportion to the code, up to some seconds and 400 MiB for 1 MiB of it:
+    call it in a thread, and only as often at a time as there is memory for.
 
     Args:
         code: as it was sent.

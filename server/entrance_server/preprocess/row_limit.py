@@ -126,7 +126,7 @@ def _is_query_behind_with(outer: Sequence[Token]) -> bool:
     for position in range(1, len(outer)):
         kind = outer[position].token_type
         if kind in _QUERIES:
-            return _is_query(outer[position:], outer[position:])
+            return _is_query(outer[position:], outer)
         if kind is TokenType.L_PAREN and outer[position - 1].token_type is TokenType.R_PAREN:
             return True
         if kind in _CHANGES and not _is_name(outer, position):

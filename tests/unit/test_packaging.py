@@ -17,8 +17,8 @@ import hatch_build
 
 ROOT = Path(hatch_build.__file__).parent
 STUBS = {
-    f"entrance/{name}{ending}"
-    for name in ("v1/entrance", "engine/v1/engine")
+    f"{proto.relative_to(ROOT / 'protos').with_suffix('')}{ending}"
+    for proto in (ROOT / "protos").rglob("*.proto")
     for ending in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 }
 PACKAGES = ("entrance", "entrance_gateway", "entrance_runner", "entrance_server")

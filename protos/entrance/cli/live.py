@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -34,12 +33,7 @@ class ColorView(View):
         super().__init__(output)
         self._held: list[Text] = []
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Draws the lines that are held back."""
         self.flush()
 
@@ -75,14 +69,9 @@ class LiveView(ColorView):
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Draws the lines that are held back and takes the bar away."""
-        super().__exit__(kind, error, traceback)
+        super().__exit__()
         self._bar.stop()
 
     def progress(self, progress: Progress) -> None:

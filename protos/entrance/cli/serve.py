@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from entrance.cli.output import Output
     from entrance.cli.supervisor import Endpoints, Plan
 
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
+Host = Annotated[str | None, typer.Option(help="The address to listen on.")]
+ReadyFile = Annotated[
+    Path | None, typer.Option(help="A file to write the port to, once calls are answered.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -55,37 +60,35 @@ def serve(
 def server(
     invocation: Invocation,
     data_dir: DataDir = None,
-    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The gRPC port; 0 takes a free one.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
+    ready_file: ReadyFile = None,
 ) -> None:
     """Start the server alone.
 
     What is not said here is taken from the environment: ENTRANCE_HOST, ENTRANCE_PORT and so on.
     """
-    from entrance.cli.supervisor import server_command
+    from entrance.cli import children
 
-    _become(server_command(data_dir, host, port))
+    _become(children.server_command(data_dir, host, port, ready_file))
 
 
 def gateway(
     invocation: Invocation,
-    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The HTTP port; 0 takes a free one.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
     server_target: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the server listens.")
     ] = None,
+    ready_file: ReadyFile = None,
 ) -> None:
     """Start the gateway alone.
 
     What is not said here is taken from the environment: ENTRANCE_GATEWAY_HOST and so on.
     """
-    from entrance.cli.supervisor import gateway_command
+    from entrance.cli import children
 
-    _become(gateway_command(host, port, server_target))
+    _become(children.gateway_command(host, port, server_target, ready_file))
 
 
 def _become(command: Sequence[str]) -> None:

@@ -76,22 +76,12 @@ class Unsupported(EntranceError):
 
 
 class Unavailable(EntranceError):
-    """The service can't be reached or can't answer now, after the retries that the client makes.
+    """The service can't be reached or can't answer now, after the retries that the client makes."""
 
-    Attributes:
-        answered: whether the service itself said so; False when nothing of it was heard.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        reason: str = "",
-        err_code: int | None = None,
-        violations: Sequence[FieldViolation] = (),
-    ) -> None:
-        super().__init__(message, reason=reason, err_code=err_code, violations=violations)
-        self.answered = bool(reason)
+    @property
+    def answered(self) -> bool:
+        """Whether the service itself said so; False when nothing of it was heard."""
+        return bool(self.reason)
 
 
 class DeadlineExceeded(EntranceError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.cli.command import Command
+from tests.contract.cli.terminal import TerminalCommand
 from tests.contract.client.fake_service import TOKEN, FakeService, fake_service, serving
 
 
@@ -17,11 +18,12 @@ def service() -> FakeService:
 
 
 @pytest.fixture
-def entrance(service: FakeService, tmp_path: Path) -> Iterator[Command]:
+def entrance(service: FakeService, tmp_path: Path) -> Iterator[TerminalCommand]:
     with serving(service) as port:
         environment = {
+            **os.environ,
             "ENTRANCE_TARGET": f"127.0.0.1:{port}",
             "ENTRANCE_TOKEN": TOKEN,
             "ENTRANCE_DATA_DIR": str(tmp_path / "data"),
         }
-        yield Command(environment, tmp_path)
+        yield TerminalCommand(environment, tmp_path)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 
 import pytest
 
 from entrance.v1 import entrance_pb2 as pb
-from tests.contract.cli.command import Command
+from tests.contract.cli.terminal import TerminalCommand
 from tests.contract.client.fake_service import FakeService
 
 
-def test_a_submit_prints_the_exec_id_alone_to_stdout(entrance: Command) -> None:
+def test_a_submit_prints_the_exec_id_alone_to_stdout(entrance: TerminalCommand) -> None:
     done = entrance.run("submit", "-e", "info hello", "--engine", "duckdb")
 
-    assert done.returncode == 0
-    assert done.stdout == "exec_id008004entrancehostIDE_alice_1\n"
+    assert done.code == 0
+    assert done.text == "exec_id008004entrancehostIDE_alice_1\n"
     assert done.stderr == "job 1 is accepted; entrance log -f 1 follows it\n"
 
 
@@ -25,27 +24,27 @@ def test_a_submit_prints_the_exec_id_alone_to_stdout(entrance: Command) -> None:
     ("name", "engine"), [("a.sql", "duckdb"), ("b.PY", "python"), ("c.sh", "shell")]
 )
 def test_a_files_ending_names_the_engine(
-    entrance: Command, service: FakeService, tmp_path: Path, name: str, engine: str
+    entrance: TerminalCommand, service: FakeService, tmp_path: Path, name: str, engine: str
 ) -> None:
     (tmp_path / name).write_text("info Łódź")
 
     done = entrance.run("submit", name)
 
     request: pb.SubmitRequest = service.requests["Submit"]
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert request.labels["engineType"] == engine
     assert request.execution_content.code == "info Łódź"
     assert request.source == {"scriptPath": name}
 
 
-def test_a_submit_carries_all_its_options(entrance: Command, service: FakeService) -> None:
+def test_a_submit_carries_all_its_options(entrance: TerminalCommand, service: FakeService) -> None:
     options = "--engine python --run-type py --creator etl --var a=1 --var b=x=y --param p=2"
     more = "--label route=r --priority 7 --request-id once --user bob"
 
     done = entrance.run("submit", "-", *options.split(), *more.split(), input=b"info from stdin")
 
     request: pb.SubmitRequest = service.requests["Submit"]
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert request.execution_content.code == "info from stdin"
     assert request.execution_content.run_type == "py"
     assert request.params.variable == {"a": "1", "b": "x=y"}
@@ -65,19 +64,19 @@ def test_a_submit_carries_all_its_options(entrance: Command, service: FakeServic
     ],
 )
 def test_wrong_usage_is_one_line_that_says_what_to_change(
-    entrance: Command, tmp_path: Path, arguments: list[str], told: str
+    entrance: TerminalCommand, tmp_path: Path, arguments: list[str], told: str
 ) -> None:
     (tmp_path / "latin.sql").write_bytes(b"info \xe9")
 
     done = entrance.run("submit", *arguments)
 
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")
+    assert (done.code, done.text, done.stderr) == (2, "", f"error: {told}\n")
 
 
-def test_a_file_that_is_not_there_is_told_by_its_name(entrance: Command) -> None:
+def test_a_file_that_is_not_there_is_told_by_its_name(entrance: TerminalCommand) -> None:
     done = entrance.run("submit", "gone.sql")
 
-    assert (done.returncode, done.stderr) == (1, "error: gone.sql: No such file or directory\n")
+    assert (done.code, done.stderr) == (1, "error: gone.sql: No such file or directory\n")
 
 
 @pytest.mark.parametrize(
@@ -90,25 +89,25 @@ def test_a_file_that_is_not_there_is_told_by_its_name(entrance: Command) -> None
     ],
 )
 def test_a_followed_job_prints_its_log_and_exits_by_its_end(
-    entrance: Command, ending: str, code: int, told: str
+    entrance: TerminalCommand, ending: str, code: int, told: str
 ) -> None:
     done = entrance.run(
         "submit", "-f", "-e", f"info one\nerror two \x1b[31mred\n{ending}", "--engine", "shell"
     )
 
-    assert done.stdout == "one\ntwo \x1b[31mred\n"
-    assert done.returncode == code
+    assert done.text == "one\ntwo \x1b[31mred\n"
+    assert done.code == code
     assert told in done.stderr
     assert "\x1b" not in done.stderr
 
 
 def test_a_followed_job_as_objects_is_one_for_each_line_and_one_for_its_end(
-    entrance: Command,
+    entrance: TerminalCommand,
 ) -> None:
     done = entrance.run("submit", "-f", "-e", "warn one\nfail bad", "--engine", "shell", "--json")
 
     ids = {"execID": "exec_id008004entrancehostIDE_alice_1", "taskID": 1}
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+    assert done.objects == [
         ids,
         {"line": 1, "level": "WARN", "text": "one"},
         {
@@ -118,31 +117,31 @@ def test_a_followed_job_as_objects_is_one_for_each_line_and_one_for_its_end(
             "resultCount": 0,
         },
     ]
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.code, done.stderr) == (1, "")
 
 
 def test_a_line_is_printed_as_soon_as_it_is_written(
-    entrance: Command, service: FakeService
+    entrance: TerminalCommand, service: FakeService
 ) -> None:
     with entrance.start("submit", "-f", "-e", "info one\nhang", "--engine", "shell") as following:
         assert following.stdout is not None
-        assert following.stdout.readline() == "one\n"
+        assert following.stdout.readline() == b"one\n"
         service.append(1, "two")
-        assert following.stdout.readline() == "two\n"
+        assert following.stdout.readline() == b"two\n"
         service.end(1, pb.JOB_STATUS_SUCCEED)
-        assert following.stdout.read() == ""
+        assert following.stdout.read() == b""
         assert following.wait() == 0
 
 
 def test_an_interrupt_leaves_the_job_and_says_how_to_come_back(
-    entrance: Command, service: FakeService
+    entrance: TerminalCommand, service: FakeService
 ) -> None:
     with entrance.start("submit", "-f", "-e", "info one\nhang", "--engine", "shell") as following:
         assert following.stdout is not None
         assert following.stderr is not None
         following.stdout.readline()
         following.send_signal(signal.SIGINT)
-        told = following.stderr.read()
+        told = following.stderr.read().decode()
         assert following.wait() == 130
 
     assert told.splitlines()[-1] == (
@@ -152,7 +151,7 @@ def test_an_interrupt_leaves_the_job_and_says_how_to_come_back(
 
 
 def test_a_reader_that_goes_away_ends_following_quietly(
-    entrance: Command, service: FakeService
+    entrance: TerminalCommand, service: FakeService
 ) -> None:
     code = "\n".join(f"info {n}" for n in range(5_000))
     with entrance.start("submit", "-f", "-e", code, "--engine", "shell") as following:
@@ -160,7 +159,7 @@ def test_a_reader_that_goes_away_ends_following_quietly(
         assert following.stderr is not None
         following.stdout.readline()
         following.stdout.close()
-        told = following.stderr.read()
+        told = following.stderr.read().decode()
         assert following.wait() == 141
 
     assert told.splitlines() == ["job 1 is accepted: exec_id008004entrancehostIDE_alice_1"]

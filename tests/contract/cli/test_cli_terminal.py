@@ -7,14 +7,14 @@ import re
 import pytest
 
 from entrance.v1 import entrance_pb2 as pb
-from tests.contract.cli.command import Command
+from tests.contract.cli.terminal import TerminalCommand
 from tests.contract.client.fake_service import FakeService
 
 COLOR = re.compile(r"\x1b\[[0-9;]*3[0-9]")
 
 
 def test_a_followed_log_has_the_colours_of_its_levels_above_a_bar(
-    entrance: Command, service: FakeService
+    entrance: TerminalCommand, service: FakeService
 ) -> None:
     code = "info one\nerror two\nwarn three\nhang"
     with entrance.on_terminal("submit", "-f", "-e", code, "--engine", "shell") as terminal:
@@ -32,7 +32,7 @@ def test_a_followed_log_has_the_colours_of_its_levels_above_a_bar(
 
 
 def test_control_codes_of_a_job_do_nothing_to_the_terminal(
-    entrance: Command, service: FakeService
+    entrance: TerminalCommand, service: FakeService
 ) -> None:
     service.create("info a\x1b[2Jb\x07\x1b]0;title\x07 \x1b[35mpurple\x1b[0m")
 
@@ -45,7 +45,7 @@ def test_control_codes_of_a_job_do_nothing_to_the_terminal(
 
 @pytest.mark.parametrize(("option", "variable"), [(["--no-color"], ""), ([], "1")])
 def test_colours_can_be_turned_off(
-    entrance: Command, service: FakeService, option: list[str], variable: str
+    entrance: TerminalCommand, service: FakeService, option: list[str], variable: str
 ) -> None:
     service.create("error one\ninfo \x1b[35mpurple\nfail two")
 
@@ -57,7 +57,7 @@ def test_colours_can_be_turned_off(
 
 
 def test_ctrl_c_takes_the_bar_away_and_leaves_the_job(
-    entrance: Command, service: FakeService
+    entrance: TerminalCommand, service: FakeService
 ) -> None:
     code = "info one\nhang"
     with entrance.on_terminal("submit", "-f", "-e", code, "--engine", "shell") as terminal:
@@ -70,7 +70,7 @@ def test_ctrl_c_takes_the_bar_away_and_leaves_the_job(
     assert service.jobs[1].record.status == pb.JOB_STATUS_RUNNING
 
 
-def test_a_dumb_terminal_gets_plain_lines(entrance: Command, service: FakeService) -> None:
+def test_a_dumb_terminal_gets_plain_lines(entrance: TerminalCommand, service: FakeService) -> None:
     service.create("error one")
 
     with entrance.on_terminal("log", "-f", "1", TERM="dumb") as terminal:
@@ -80,7 +80,9 @@ def test_a_dumb_terminal_gets_plain_lines(entrance: Command, service: FakeServic
     assert "\x1b" not in terminal.shown
 
 
-def test_binary_is_not_written_to_a_terminal(entrance: Command, service: FakeService) -> None:
+def test_binary_is_not_written_to_a_terminal(
+    entrance: TerminalCommand, service: FakeService
+) -> None:
     service.create("table")
 
     with entrance.on_terminal("result", "1", "--format", "parquet") as terminal:
@@ -89,7 +91,7 @@ def test_binary_is_not_written_to_a_terminal(entrance: Command, service: FakeSer
     assert "save it by -o FILE or pipe it" in terminal.shown
 
 
-def test_columns_without_room_are_counted(entrance: Command, service: FakeService) -> None:
+def test_columns_without_room_are_counted(entrance: TerminalCommand, service: FakeService) -> None:
     service.create("table")
 
     with entrance.on_terminal("result", "1", columns=40) as terminal:

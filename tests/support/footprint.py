@@ -35,6 +35,10 @@ class Footprint:
         """The runner processes."""
         return [one for one in self.processes() if "entrance_runner" in _command(one)]
 
+    def working_below(self, directory: Path) -> list[psutil.Process]:
+        """The processes whose working directory is there."""
+        return [one for one in self.processes() if directory in (_cwd(one), *_cwd(one).parents)]
+
     def stray_files(self) -> list[Path]:
         """What is in the temporary directory and in the home."""
         return sorted([*self.scratch.rglob("*"), *self.home.rglob("*")])
@@ -51,7 +55,7 @@ class Footprint:
                 return False
             return (
                 process.environ().get("TMPDIR", "").startswith(root)
-                or process.cwd().startswith(root)
+                or str(_cwd(process)).startswith(root)
                 or root in _command(process)
             )
         except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -63,6 +67,13 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return ""
+
+
+def _cwd(process: psutil.Process) -> Path:
+    try:
+        return Path(process.cwd())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return Path("/")
 
 
 def gone(pids: Iterable[int]) -> bool:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from entrance.client import Client, JobStatus
+import psutil
+
+from entrance.client import Client, JobHandle, JobStatus
 from entrance_server.service.auth import new_token
 from entrance_server.store import SqlStore
 from tests.support.command import Command
@@ -25,6 +27,7 @@ HOST = "127.0.0.1"
 SETTINGS: Mapping[str, str] = {
     "ENTRANCE_GROUP_RUNNING": "2",  # so that a third job of a group waits
     "ENTRANCE_KILL_GRACE": "1",
+    "ENTRANCE_MAX_SESSIONS": "16",  # idle ones of earlier tests are closed for later ones
 }
 
 
@@ -136,6 +139,14 @@ class Service:
         """Whoever has that token."""
         self._callers.append(Caller(token, self))
         return self._callers[-1]
+
+    def session_directory(self, job: JobHandle) -> Path:
+        """Where the session of a job that has run has its files."""
+        return self.data_dir / "sessions" / job.get().session_id
+
+    def job_processes(self, job: JobHandle) -> list[psutil.Process]:
+        """The living processes of user code in a job's session; the runner is not among them."""
+        return self.footprint.working_below(self.session_directory(job) / "work")
 
     def close(self) -> None:
         """Ends connections, programs, and whatever jobs left, by force."""

@@ -1,0 +1,157 @@
+"""`entrance serve`: server and gateway start, work and end together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.command import Command
+from tests.support.waiting import PATIENCE, until
+
+FREE_PORTS = ("--grpc-port", "0", "--http-port", "0")
+
+
+class Serve:
+    """A running `entrance serve` with its children."""
+
+    def __init__(self, command: Command, data_dir: Path, *arguments: str) -> None:
+        self.data_dir = data_dir
+        self.process = command.start("serve", "--json", "--data-dir", data_dir, *arguments)
+
+    def endpoints(self) -> dict[str, dict[str, str | int]]:
+        """Where it listens, once it says so."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.end()
+        told: dict[str, dict[str, str | int]] = json.loads(line)
+        return told
+
+    def children(self) -> dict[str, psutil.Process]:
+        """Its children by the module that they run."""
+        found = psutil.Process(self.process.pid).children()
+        return {child.cmdline()[4]: child for child in found}
+
+    def end(self) -> tuple[int, str]:
+        """Its exit status and what it wrote to stderr, after its end."""
+        _, told = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, told.decode()
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process has not ended; one that waits to be reaped has."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    environment = {**os.environ, "ENTRANCE_DATA_DIR": str(tmp_path / "data")}
+    return Command(environment, tmp_path)
+
+
+@pytest.fixture
+def serve(command: Command, tmp_path: Path) -> Iterator[Serve]:
+    service = Serve(command, tmp_path / "data", *FREE_PORTS)
+    yield service
+    if service.process.poll() is None:
+        service.process.terminate()
+    service.end()
+
+
+def test_it_serves_both_protocols_until_it_is_told_to_stop(serve: Serve, command: Command) -> None:
+    endpoints = serve.endpoints()
+    children = serve.children()
+
+    assert json.loads((serve.data_dir / "endpoints.json").read_text()) == endpoints
+    health = f"http://127.0.0.1:{endpoints['http']['port']}/health"
+    assert json.load(urllib.request.urlopen(health, timeout=PATIENCE))["status"] == 0
+    # the data directory alone tells the command where the service is and with which token
+    done = command.run("submit", "-e", "echo hello", "--engine", "shell", "-f")
+    assert "hello" in done.lines
+
+    serve.process.terminate()
+    assert serve.end()[0] == 0
+    assert not (serve.data_dir / "endpoints.json").exists()
+    assert not any(lives(child) for child in children.values())
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "other"),
+    [
+        ("entrance_server", "server", "entrance_gateway"),
+        ("entrance_gateway", "gateway", "entrance_server"),
+    ],
+)
+def test_when_one_child_dies_the_other_is_stopped_and_the_end_names_it(
+    serve: Serve, module: str, name: str, other: str
+) -> None:
+    serve.endpoints()
+    children = serve.children()
+
+    children[module].kill()
+
+    code, told = serve.end()
+    assert code == 1
+    assert json.loads(told.splitlines()[-1]) == {
+        "error": {"message": f"the {name} ended by itself: SIGKILL"}
+    }
+    assert not lives(children[other])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_children_do_not_outlive_a_killed_parent(serve: Serve) -> None:
+    serve.endpoints()
+    children = serve.children()
+
+    serve.process.kill()
+
+    until(lambda: not any(lives(child) for child in children.values()), "they ended")
+
+
+def test_a_port_that_is_taken_ends_it_with_what_to_change(command: Command, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = command.run("serve", "--data-dir", tmp_path / "data", "--grpc-port", port)
+
+    assert done.code == 1
+    assert "choose another one with --host and --port" in done.stderr
+    assert done.stderr.splitlines()[-1] == "error: the server ended by itself: exit status 1"
+
+
+def test_a_signal_while_it_starts_ends_it_too(command: Command, tmp_path: Path) -> None:
+    service = Serve(command, tmp_path / "data", *FREE_PORTS)
+    until(lambda: psutil.Process(service.process.pid).children(), "a child was started")
+
+    service.process.send_signal(signal.SIGINT)
+
+    assert service.end()[0] == 0
+
+
+@pytest.mark.parametrize("part", ["server", "gateway"])
+def test_a_part_alone_says_its_port_and_ends_by_a_signal(
+    command: Command, tmp_path: Path, part: str
+) -> None:
+    ready = tmp_path / "ready"
+    process = command.start(part, "--port", "0", "--ready-file", ready)
+    try:
+        until(ready.exists, f"the {part} serves")
+        port = json.loads(ready.read_text())["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+            pass
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -10,6 +10,7 @@ The names are those of `entrance.client`. They are loaded when one is first used
 `import entrance` alone costs nothing.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name):
-        if not name.startswith("_"):
-            from entrance import client
-
+        if not name.startswith("_") and name != "client":
+            client = importlib.import_module("entrance.client")
             if name in client.__all__:
                 return getattr(client, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

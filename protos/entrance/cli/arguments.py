@@ -14,15 +14,7 @@ E = TypeVar("E", bound=StrEnum)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="An execID or a taskID.")]
 JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help="execIDs or taskIDs.")]
-FromLine = Annotated[int, typer.Option(help="The first line, from 1.")]
-Levels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--level",
-        metavar="LEVEL",
-        help="Only lines of this level: info, warn or error. Repeatable.",
-    ),
-]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")]
 
 
 def pairs(option: str, texts: Iterable[str] | None) -> dict[str, str]:

@@ -20,9 +20,7 @@ LINES_PER_PAGE = 10_000
 def log(
     invocation: Invocation,
     id: arguments.JobId,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
-    ] = False,
+    follow: arguments.Follow = False,
     from_line: Annotated[int, typer.Option(help="The first line, from 1.")] = 1,
     level: Annotated[
         list[str] | None,
@@ -51,9 +49,7 @@ def log(
 def progress(
     invocation: Invocation,
     id: arguments.JobId,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show each change until the job has ended.")
-    ] = False,
+    follow: arguments.Follow = False,
 ) -> ExitCode | None:
     """Print how far a job is.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -135,4 +136,5 @@ def engine(value: Engine) -> dict[str, Any]:
         "version": value.version,
         "runTypes": list(value.run_types),
         "description": value.description,
+        "parameters": [asdict(parameter) for parameter in value.parameters],
     }

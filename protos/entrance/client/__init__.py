@@ -21,6 +21,7 @@ from entrance.client.errors import (
 from entrance.client.models import (
     Column,
     Engine,
+    EngineParameter,
     Job,
     JobError,
     JobParams,
@@ -49,6 +50,7 @@ __all__ = [
     "Column",
     "DeadlineExceeded",
     "Engine",
+    "EngineParameter",
     "EntranceError",
     "FieldViolation",
     "InvalidArgument",

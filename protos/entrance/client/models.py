@@ -178,6 +178,16 @@ class ResultSet:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineParameter:
+    """A setting that an engine takes; `scope` is `startup` or `runtime`."""
+
+    name: str
+    scope: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """An engine of the installation; its first run type is the one it is used with by default."""
 
@@ -185,6 +195,7 @@ class Engine:
     version: str
     run_types: tuple[str, ...]
     description: str
+    parameters: tuple[EngineParameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

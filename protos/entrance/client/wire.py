@@ -167,6 +167,10 @@ def engine(message: pb.Engine) -> models.Engine:
         version=message.version,
         run_types=tuple(message.run_types),
         description=message.description,
+        parameters=tuple(
+            models.EngineParameter(each.name, each.scope, each.type, each.description)
+            for each in message.parameters
+        ),
     )
 
 

@@ -193,6 +193,14 @@ async def test_the_same_request_id_with_another_body_is_refused(
         await create(store, request_id="r", **change)
 
 
+async def test_a_request_that_made_a_job_is_found(store: Store) -> None:
+    job = await create(store, request_id="r")
+    assert await store.find_request(spec(request_id="r")) == job
+    assert await store.find_request(spec(request_id="other")) is None
+    with pytest.raises(errors.RequestIdReused):
+        await store.find_request(spec(request_id="r", code="SELECT 2"))
+
+
 async def test_a_request_id_is_of_one_user(store: Store) -> None:
     first = await create(store, request_id="r")
     assert (await create(store, request_id="r", submit_user="bob")).task_id != first.task_id
@@ -289,6 +297,48 @@ async def test_a_pause_survives_a_step(store: Store) -> None:
     await store.set_paused(job.task_id, True)
     assert (await store.transition(job.task_id, JobStatus.SCHEDULED, expect=ACTIVE)).paused
     assert not (await store.set_paused(job.task_id, False)).paused
+
+
+async def test_a_job_tells_since_when_and_for_how_long_it_was_paused(
+    store: Store, clock: Clock
+) -> None:
+    task_id = (await create(store)).task_id
+    begin = clock.advance(1)
+    await store.set_paused(task_id, True)
+    clock.advance(5)
+    held = await store.set_paused(task_id, True)
+    assert (held.pause_time, held.paused_for) == (begin, timedelta())
+    clock.advance(5)
+    released = await store.set_paused(task_id, False)
+    assert (released.pause_time, released.paused_for) == (None, timedelta(seconds=10))
+    clock.advance(5)
+    await store.set_paused(task_id, True)
+    clock.advance(2)
+    again = await store.set_paused(task_id, False)
+    assert again.paused_for == timedelta(seconds=12)
+
+
+@pytest.mark.parametrize("status", [JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY])
+async def test_pauses_are_counted_anew_from_a_run_and_from_a_wait_for_a_retry_on(
+    store: Store, clock: Clock, status: JobStatus
+) -> None:
+    job = await create(store, JobStatus.SCHEDULED)
+    await store.set_paused(job.task_id, True)
+    clock.advance(10)
+    await store.set_paused(job.task_id, False)
+    job = await store.transition(job.task_id, status, expect=ACTIVE)
+    assert job.paused_for == timedelta()
+
+
+async def test_a_job_keeps_when_its_retry_is_due(store: Store) -> None:
+    job = await create(store, JobStatus.RUNNING)
+    due = START + timedelta(seconds=30)
+    job = await store.transition(
+        job.task_id, JobStatus.WAIT_FOR_RETRY, expect=ACTIVE, attempt=2, retry_time=due
+    )
+    assert (job.attempt, job.retry_time) == (2, due)
+    job = await store.transition(job.task_id, JobStatus.SCHEDULED, expect=ACTIVE)
+    assert job.retry_time == due
 
 
 @pytest.mark.parametrize("status", sorted(FINAL))
@@ -403,7 +453,13 @@ async def test_another_try_begins_without_result_sets(store: Store) -> None:
 async def test_sessions_are_kept_until_they_are_removed(store: Store) -> None:
     first = SessionRecord("a", GroupKey("alice", "IDE", "shell"), "unix:/a", 1, 1.25, START)
     second = SessionRecord(
-        "b", GroupKey("bob", "BI", "duckdb"), "unix:/b", 2, 2.5, START - timedelta(seconds=1)
+        "b",
+        GroupKey("bob", "BI", "duckdb"),
+        "unix:/b",
+        2,
+        2.5,
+        START - timedelta(seconds=1),
+        options={"duckdb.threads": "1"},
     )
     await store.put_session(first)
     await store.put_session(second)
@@ -413,6 +469,17 @@ async def test_sessions_are_kept_until_they_are_removed(store: Store) -> None:
     await store.remove_session("b")
     await store.remove_session("b")
     assert await store.list_sessions() == [moved]
+
+
+async def test_an_instance_is_online_until_it_is_taken_offline(store: Store) -> None:
+    assert await store.is_online(INSTANCE)
+    await store.set_online(INSTANCE, False)
+    await store.set_online(INSTANCE, False)
+    assert not await store.is_online(INSTANCE)
+    assert await store.is_online("there:9104")
+    await store.set_online(INSTANCE, True)
+    await store.set_online(INSTANCE, True)
+    assert await store.is_online(INSTANCE)
 
 
 async def test_a_token_is_found_by_the_hash_of_its_secret(store: Store) -> None:

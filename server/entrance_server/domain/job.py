@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from entrance_server.domain import ids
 from entrance_server.domain.status import JobStatus
@@ -89,6 +89,12 @@ class Job:
     result_count: int = 0
     attempt: int = 1
     progress_info: tuple[ProgressInfo, ...] = ()
+    retry_time: datetime | None = None
+    """When its next try is due, or was."""
+    pause_time: datetime | None = None
+    """Since when it is paused."""
+    paused_for: timedelta = timedelta()
+    """How long it was paused before, while it ran or, before that, while it waited."""
 
     @property
     def exec_id(self) -> str:
@@ -166,7 +172,7 @@ class SessionRecord:
     """A runner that a later server can attach to again. `address` is a gRPC target.
 
     `pid` with `process_start` (seconds since the epoch, as the kernel tells it) names the process
-    even when the pid was given to another one since.
+    even when the pid was given to another one since. `options` are the settings it was opened with.
     """
 
     session_id: str
@@ -175,6 +181,7 @@ class SessionRecord:
     pid: int
     process_start: float
     create_time: datetime
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,13 @@ class Store(Protocol):
             RequestIdReused: `spec.request_id` was used by the same submit user with another spec.
         """
 
+    async def find_request(self, spec: JobSpec) -> Job | None:
+        """The job that `create_job` made of the same request before, or None.
+
+        Raises:
+            RequestIdReused: as `create_job`.
+        """
+
     async def get_job(self, task_id: int) -> Job | None:
         """One job, or None where the number names none."""
 
@@ -105,12 +112,14 @@ class Store(Protocol):
         progress: float | None = None,
         attempt: int | None = None,
         progress_info: tuple[ProgressInfo, ...] | None = None,
+        retry_time: datetime | None = None,
     ) -> Job:
         """Compare-and-set of the state. Running sets `start_time`, a final one `end_time`.
 
-        Fields left None stay as they are, but for `error`: it is always set, so that the next try
-        clears the error of the one before. A final state clears `paused`. Expected states that
-        `to` can't follow do not count.
+        Running and WaitForRetry count anew for how long the job is paused. Fields left None stay as
+        they are, but for `error`: it is always set, so that the next try clears the error of the
+        one before. A final state clears `paused`. Expected states that `to` can't follow do not
+        count.
 
         Raises:
             NotFound: there is no such job.
@@ -155,6 +164,12 @@ class Store(Protocol):
 
     async def list_sessions(self) -> Sequence[SessionRecord]:
         """All sessions, by time of creation."""
+
+    async def set_online(self, instance: str, online: bool) -> None:
+        """Keeps whether an instance takes new jobs."""
+
+    async def is_online(self, instance: str) -> bool:
+        """Whether an instance takes new jobs; so unless it was told otherwise."""
 
     async def put_token(self, token: Token) -> None:
         """Adds a token, or replaces the one with its id."""

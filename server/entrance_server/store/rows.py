@@ -58,6 +58,9 @@ def job_from(row: Row[Any]) -> Job:
         result_count=row.result_count,
         attempt=row.attempt,
         progress_info=tuple(ProgressInfo(*part) for part in row.progress_info),
+        retry_time=row.retry_time,
+        pause_time=row.pause_time,
+        paused_for=row.paused_for,
     )
 
 
@@ -73,6 +76,7 @@ def new_job_values(job: Job) -> dict[str, Any]:
         "result_count": job.result_count,
         "attempt": job.attempt,
         "progress_info": progress_values(job.progress_info),
+        "paused_for": job.paused_for,
     }
 
 
@@ -165,6 +169,7 @@ def session_from(row: Row[Any]) -> SessionRecord:
         pid=row.pid,
         process_start=row.process_start,
         create_time=row.create_time,
+        options=row.options,
     )
 
 
@@ -179,6 +184,7 @@ def session_values(record: SessionRecord) -> dict[str, Any]:
         "pid": record.pid,
         "process_start": record.process_start,
         "create_time": record.create_time,
+        "options": dict(record.options),
     }
 
 

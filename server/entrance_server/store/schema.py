@@ -44,6 +44,21 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
+class Duration(TypeDecorator[timedelta]):
+    """A length of time, kept as microseconds, so that times and durations add up."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:
+        """Counts the microseconds."""
+        return None if value is None else value // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:
+        """Gives the duration back."""
+        return None if value is None else value * _MICROSECOND
+
+
 class JsonText(TypeDecorator[Any]):
     """A value of lists, dicts, texts and numbers, kept as JSON text."""
 
@@ -119,6 +134,9 @@ jobs = Table(
     Column("result_count", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("progress_info", JsonText, nullable=False),
+    Column("retry_time", UtcTime),
+    Column("pause_time", UtcTime),
+    Column("paused_for", Duration, nullable=False),
     UniqueConstraint("submit_user", "request_id"),
     Index(None, "execute_user", "task_id"),
     Index(None, "creator", "task_id"),
@@ -153,6 +171,14 @@ sessions = Table(
     Column("pid", Integer, nullable=False),
     Column("process_start", Double, nullable=False),
     Column("create_time", UtcTime, nullable=False),
+    Column("options", JsonText, nullable=False),
+)
+
+offline_instances = Table(
+    "offline_instances",
+    metadata,
+    Column("instance", Text, primary_key=True),
+    Column("since", UtcTime, nullable=False),
 )
 
 tokens = Table(

@@ -103,12 +103,13 @@ class SqlStore:
         try:
             return await self._write(add), True
         except exc.IntegrityError:
-            made_before = await self._find_request(spec)
+            made_before = await self.find_request(spec)
             if made_before is None:
                 raise
             return made_before, False
 
-    async def _find_request(self, spec: JobSpec) -> Job | None:
+    async def find_request(self, spec: JobSpec) -> Job | None:
+        """The job that the same request made before, or None."""
         asked = {"p_submit_user": spec.submit_user, "p_request_id": spec.request_id}
         row = await self._read_one(statements.FIND_REQUEST, asked)
         if row is None:
@@ -150,6 +151,7 @@ class SqlStore:
         progress: float | None = None,
         attempt: int | None = None,
         progress_info: tuple[ProgressInfo, ...] | None = None,
+        retry_time: datetime | None = None,
     ) -> Job:
         """Compare-and-set of the state."""
         parts = None if progress_info is None else rows.progress_values(progress_info)
@@ -157,6 +159,8 @@ class SqlStore:
             "p_expect": [status for status in expect if may_follow(status, to)],
             "p_status": to,
             "p_ends": to.is_final,
+            "p_begins": to in (JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY),
+            "p_retry_time": retry_time,
             "p_session_id": session_id,
             "p_progress": progress,
             "p_attempt": attempt,
@@ -241,6 +245,23 @@ class SqlStore:
     async def list_sessions(self) -> Sequence[SessionRecord]:
         """All sessions, by time of creation."""
         return await self._read_all(statements.LIST_SESSIONS, {}, rows.session_from)
+
+    async def set_online(self, instance: str, online: bool) -> None:
+        """Keeps whether an instance takes new jobs."""
+
+        def write(connection: Connection) -> None:
+            key = {"p_instance": instance}
+            connection.execute(statements.REMOVE_OFFLINE_INSTANCE, key)
+            if not online:
+                values = {"instance": instance, "since": self._clock()}
+                connection.execute(statements.ADD_OFFLINE_INSTANCE, values)
+
+        await self._write(write)
+
+    async def is_online(self, instance: str) -> bool:
+        """Whether an instance takes new jobs."""
+        asked = {"p_instance": instance}
+        return await self._read_one(statements.FIND_OFFLINE_INSTANCE, asked) is None
 
     async def put_token(self, token: Token) -> None:
         """Adds or replaces a token."""

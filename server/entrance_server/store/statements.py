@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -22,10 +23,20 @@ from sqlalchemy import (
 
 from entrance_server.domain.status import ACTIVE
 from entrance_server.store.port import JobFilter
-from entrance_server.store.schema import JsonText, jobs, results, sessions, tokens
+from entrance_server.store.schema import (
+    Duration,
+    JsonText,
+    jobs,
+    offline_instances,
+    results,
+    sessions,
+    tokens,
+)
 
 _task_id: BindParameter[int] = bindparam("p_task_id")
 _now = bindparam("p_now", type_=jobs.c.update_time.type)
+_ends = bindparam("p_ends", type_=Boolean)
+_paused = bindparam("p_paused", type_=Boolean)
 
 
 def _kept_if_null(column: str) -> Any:
@@ -73,7 +84,13 @@ TRANSITION = (
     .values(
         status=bindparam("p_status"),
         update_time=_now,
-        paused=case((bindparam("p_ends", type_=Boolean), false()), else_=jobs.c.paused),
+        paused=case((_ends, false()), else_=jobs.c.paused),
+        pause_time=case((_ends, null()), else_=jobs.c.pause_time),
+        paused_for=case(
+            (bindparam("p_begins", type_=Boolean), literal(timedelta(), Duration)),
+            else_=jobs.c.paused_for,
+        ),
+        retry_time=_kept_if_null("retry_time"),
         start_time=_kept_if_null("start_time"),
         end_time=_kept_if_null("end_time"),
         session_id=_kept_if_null("session_id"),
@@ -90,7 +107,16 @@ TRANSITION = (
 SET_PAUSED = (
     update(jobs)
     .where(jobs.c.task_id == _task_id, jobs.c.status.in_(sorted(ACTIVE)))
-    .values(paused=bindparam("p_paused"), update_time=_now)
+    .values(
+        paused=_paused,
+        pause_time=case((_paused, func.coalesce(jobs.c.pause_time, _now)), else_=null()),
+        paused_for=case(
+            (_paused, jobs.c.paused_for),
+            else_=jobs.c.paused_for
+            + func.coalesce(_now - jobs.c.pause_time, literal(timedelta(), Duration)),
+        ),
+        update_time=_now,
+    )
     .returning(*jobs.c)
 )
 
@@ -143,6 +169,19 @@ REMOVE_SESSION = delete(sessions).where(sessions.c.session_id == bindparam("p_se
 
 # All sessions from the oldest on.
 LIST_SESSIONS = select(sessions).order_by(sessions.c.create_time, sessions.c.session_id)
+
+# Takes an instance offline.
+ADD_OFFLINE_INSTANCE = insert(offline_instances)
+
+# Takes it back online.
+REMOVE_OFFLINE_INSTANCE = delete(offline_instances).where(
+    offline_instances.c.instance == bindparam("p_instance")
+)
+
+# Whether an instance is offline.
+FIND_OFFLINE_INSTANCE = select(offline_instances).where(
+    offline_instances.c.instance == bindparam("p_instance")
+)
 
 # Replaces a token.
 REPLACE_TOKEN = update(tokens).where(tokens.c.token_id == bindparam("p_key"))

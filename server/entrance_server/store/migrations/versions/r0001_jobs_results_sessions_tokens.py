@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_jobs()
     _create_results()
     _create_sessions()
+    _create_offline_instances()
     _create_tokens()
 
 
@@ -52,6 +53,9 @@ def _create_jobs() -> None:
         sa.Column("result_count", sa.Integer, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("progress_info", sa.Text, nullable=False),
+        sa.Column("retry_time", sa.BigInteger),
+        sa.Column("pause_time", sa.BigInteger),
+        sa.Column("paused_for", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("task_id", name="pk_jobs"),
         sa.UniqueConstraint("submit_user", "request_id", name="uq_jobs_submit_user_request_id"),
         sqlite_autoincrement=True,
@@ -93,7 +97,17 @@ def _create_sessions() -> None:
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("process_start", sa.Double, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
+        sa.Column("options", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("session_id", name="pk_sessions"),
+    )
+
+
+def _create_offline_instances() -> None:
+    op.create_table(
+        "offline_instances",
+        sa.Column("instance", sa.Text, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("instance", name="pk_offline_instances"),
     )
 
 

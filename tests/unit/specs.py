@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from entrance_server.domain.job import JobSpec
+
+# A further database that the store must serve is one more entry.
+DATABASES: dict[str, Callable[[Path], str]] = {
+    "sqlite": lambda directory: f"sqlite:///{directory / 'entrance.db'}",
+}
 
 _SPEC = JobSpec("alice", "alice", "IDE", "duckdb", "sql", "SELECT 1")
 

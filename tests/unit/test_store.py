@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,15 @@ from entrance_server.domain.job import (
     ResultSet,
     ResultType,
     SessionRecord,
-    Token,
 )
 from entrance_server.domain.status import ACTIVE, FINAL, JobStatus, may_follow
+from entrance_server.domain.users import Token
 from entrance_server.store import SqlStore
 from entrance_server.store.port import JobFilter, Store, StoreUnavailable, TransitionRefused
-from tests.unit.specs import spec
+from tests.unit.specs import DATABASES, spec
 
 INSTANCE = "here:9104"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-# A further database that the store must serve is one more entry.
-DATABASES: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda directory: f"sqlite:///{directory / 'entrance.db'}",
-}
 
 # The steps by which a new job comes to a state.
 WAYS: dict[JobStatus, tuple[JobStatus, ...]] = {
@@ -490,4 +485,4 @@ async def test_a_token_is_found_by_the_hash_of_its_secret(store: Store) -> None:
     renewed = dataclasses.replace(token, secret_hash=b"new", is_admin=False)
     await store.put_token(renewed)
     assert await store.find_token(b"\x00\xff") is None
-    assert await store.list_tokens() == [renewed]
+    assert await store.list_tokens(limit=10) == [renewed]

@@ -185,19 +185,9 @@ class SessionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """A credential; only the hash of its secret is kept."""
-
-    token_id: str
-    user: str
-    is_admin: bool
-    secret_hash: bytes
-    create_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a call."""
+    """Who makes a call. `delegated` when another user's token lets the caller act as `user`."""
 
     user: str
     is_admin: bool
+    delegated: bool = False

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from entrance_server.domain import errors
-from entrance_server.domain.job import Principal, Token
+from entrance_server.domain.job import Principal
+from entrance_server.domain.users import Token
 from entrance_server.store.port import Store
 
 ADMIN_USER = "admin"

@@ -14,9 +14,9 @@ from entrance_server.domain.job import (
     ProgressInfo,
     ResultSet,
     SessionRecord,
-    Token,
 )
 from entrance_server.domain.status import JobStatus
+from entrance_server.domain.users import LoginSession, Token, User
 
 
 class StoreUnavailable(Exception):
@@ -55,7 +55,7 @@ class JobFilter:
 
 
 class Store(Protocol):
-    """Durable jobs, results, sessions and tokens.
+    """Durable jobs, results, sessions, users, their logins and tokens.
 
     Every method raises StoreUnavailable when the store does not answer.
     """
@@ -177,5 +177,51 @@ class Store(Protocol):
     async def find_token(self, secret_hash: bytes) -> Token | None:
         """The token with this hash, or None."""
 
-    async def list_tokens(self) -> Sequence[Token]:
-        """All tokens, by time of creation."""
+    async def list_tokens(
+        self, *, limit: int, after: tuple[datetime, str] | None = None
+    ) -> Sequence[Token]:
+        """Tokens by time of creation and id; `after` goes on after the last one of a page."""
+
+    async def remove_token(self, token_id: str) -> bool:
+        """Forgets a token; False when there was none."""
+
+    async def add_user(self, user: User) -> bool:
+        """Adds a user; False when the name is taken, and then nothing is changed."""
+
+    async def get_user(self, name: str) -> User | None:
+        """One user, or None."""
+
+    async def list_users(self, *, limit: int, after_name: str = "") -> Sequence[User]:
+        """Users by name; `after_name` goes on after a page."""
+
+    async def set_password(self, name: str, password_hash: str) -> User:
+        """Sets a user's password and ends his login sessions.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+
+    async def set_user_disabled(self, name: str, disabled: bool) -> User:
+        """Disables a user, which ends his login sessions, or enables him.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+
+    async def log_in(
+        self, session: LoginSession, *, password_hash: str, idle_since: datetime
+    ) -> User | None:
+        """Adds a login session and counts the login; gives the user as he was before.
+
+        None, and nothing changed, when the user has not that password any more, or is disabled.
+        Sessions not used since `idle_since` are forgotten, whose ever they are.
+        """
+
+    async def find_login_session(self, ticket_hash: bytes) -> LoginSession | None:
+        """The login session with this hash, or None."""
+
+    async def touch_login_session(self, ticket_hash: bytes, used_time: datetime) -> None:
+        """Notes when a login session was last used; one that is not there is no error."""
+
+    async def remove_login_session(self, ticket_hash: bytes) -> None:
+        """Ends a login session; one that is not there is no error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -20,8 +21,8 @@ from entrance_server.domain.job import (
     ResultSet,
     ResultType,
     SessionRecord,
-    Token,
 )
+from entrance_server.domain.users import LoginSession, Token, User
 
 _SET_BY_SERVICE = frozenset({"requestIP"})  # keys of `source` that are not the caller's own
 
@@ -190,7 +191,16 @@ def session_values(record: SessionRecord) -> dict[str, Any]:
 
 def token_from(row: Row[Any]) -> Token:
     """The token in a row of `tokens`."""
-    return Token(row.token_id, row.user, row.is_admin, row.secret_hash, row.create_time)
+    return Token(
+        token_id=row.token_id,
+        user=row.user,
+        is_admin=row.is_admin,
+        secret_hash=row.secret_hash,
+        create_time=row.create_time,
+        for_users=tuple(row.for_users),
+        hosts=tuple(row.hosts),
+        expire_time=row.expire_time,
+    )
 
 
 def token_values(token: Token) -> dict[str, Any]:
@@ -201,4 +211,35 @@ def token_values(token: Token) -> dict[str, Any]:
         "is_admin": token.is_admin,
         "secret_hash": token.secret_hash,
         "create_time": token.create_time,
+        "for_users": token.for_users,
+        "hosts": token.hosts,
+        "expire_time": token.expire_time,
     }
+
+
+def user_from(row: Row[Any]) -> User:
+    """The user in a row of `users`."""
+    return User(
+        name=row.name,
+        password_hash=row.password_hash,
+        is_admin=row.is_admin,
+        create_time=row.create_time,
+        disabled=row.disabled,
+        login_count=row.login_count,
+        last_login_time=row.last_login_time,
+    )
+
+
+def user_values(user: User) -> dict[str, Any]:
+    """The row of `users` for a user."""
+    return dataclasses.asdict(user)
+
+
+def login_session_from(row: Row[Any]) -> LoginSession:
+    """The session in a row of `login_sessions`."""
+    return LoginSession(row.ticket_hash, row.user, row.create_time, row.last_used_time)
+
+
+def login_session_values(session: LoginSession) -> dict[str, Any]:
+    """The row of `login_sessions` for a session."""
+    return dataclasses.asdict(session)

@@ -189,4 +189,30 @@ tokens = Table(
     Column("is_admin", Boolean, nullable=False),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("create_time", UtcTime, nullable=False),
+    Column("for_users", JsonText, nullable=False),
+    Column("hosts", JsonText, nullable=False),
+    Column("expire_time", UtcTime),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("password_hash", Text),
+    Column("is_admin", Boolean, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("login_count", BigInteger, nullable=False),
+    Column("last_login_time", UtcTime),
+)
+
+login_sessions = Table(
+    "login_sessions",
+    metadata,
+    Column("ticket_hash", LargeBinary, primary_key=True),
+    Column("user", Text, ForeignKey(users.c.name, ondelete="CASCADE"), nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+    Column("last_used_time", UtcTime, nullable=False),
+    Index(None, "user"),
+    Index(None, "last_used_time"),
 )

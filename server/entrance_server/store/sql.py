@@ -22,9 +22,9 @@ from entrance_server.domain.job import (
     ProgressInfo,
     ResultSet,
     SessionRecord,
-    Token,
 )
 from entrance_server.domain.status import JobStatus, may_follow
+from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store import rows, statements
 from entrance_server.store.connect import Engines, is_unavailable, open_engines, unavailable
 from entrance_server.store.migration import migrate
@@ -278,9 +278,99 @@ class SqlStore:
         row = await self._read_one(statements.FIND_TOKEN, {"p_secret_hash": secret_hash})
         return None if row is None else rows.token_from(row)
 
-    async def list_tokens(self) -> Sequence[Token]:
-        """All tokens, by time of creation."""
-        return await self._read_all(statements.LIST_TOKENS, {}, rows.token_from)
+    async def list_tokens(
+        self, *, limit: int, after: tuple[datetime, str] | None = None
+    ) -> Sequence[Token]:
+        """Tokens by time of creation and id."""
+        asked: dict[str, object] = {"p_limit": limit}
+        if after is None:
+            return await self._read_all(statements.LIST_TOKENS, asked, rows.token_from)
+        asked["p_after_time"], asked["p_after_id"] = after
+        return await self._read_all(statements.LIST_TOKENS_AFTER, asked, rows.token_from)
+
+    async def remove_token(self, token_id: str) -> bool:
+        """Forgets a token."""
+
+        def remove(connection: Connection) -> bool:
+            done = connection.execute(statements.REMOVE_TOKEN, {"p_token_id": token_id})
+            return done.rowcount > 0
+
+        return await self._write(remove)
+
+    async def add_user(self, user: User) -> bool:
+        """Adds a user, unless the name is taken."""
+
+        def add(connection: Connection) -> None:
+            connection.execute(statements.ADD_USER, rows.user_values(user))
+
+        try:
+            await self._write(add)
+        except exc.IntegrityError:
+            return False
+        return True
+
+    async def get_user(self, name: str) -> User | None:
+        """One user, or None."""
+        row = await self._read_one(statements.GET_USER, {"p_name": name})
+        return None if row is None else rows.user_from(row)
+
+    async def list_users(self, *, limit: int, after_name: str = "") -> Sequence[User]:
+        """Users by name."""
+        asked = {"p_limit": limit, "p_after_name": after_name}
+        return await self._read_all(statements.LIST_USERS, asked, rows.user_from)
+
+    async def set_password(self, name: str, password_hash: str) -> User:
+        """Sets a user's password and ends his login sessions."""
+        values = {"p_password_hash": password_hash}
+        return await self._change_user(statements.SET_PASSWORD, name, values, logs_out=True)
+
+    async def set_user_disabled(self, name: str, disabled: bool) -> User:
+        """Disables a user, which ends his login sessions, or enables him."""
+        values = {"p_disabled": disabled}
+        return await self._change_user(statements.SET_DISABLED, name, values, logs_out=disabled)
+
+    async def log_in(
+        self, session: LoginSession, *, password_hash: str, idle_since: datetime
+    ) -> User | None:
+        """Adds a login session and counts the login."""
+        key = {"p_name": session.user}
+        now = {"p_now": session.create_time}
+
+        def add(connection: Connection) -> User | None:
+            asked = {**key, "p_password_hash": password_hash}
+            row = connection.execute(statements.GET_USER_TO_LOG_IN, asked).one_or_none()
+            if row is None:
+                return None
+            idle = {"p_idle_since": idle_since}
+            connection.execute(statements.REMOVE_IDLE_LOGIN_SESSIONS, idle)
+            connection.execute(statements.COUNT_LOGIN, {**key, **now})
+            values = rows.login_session_values(session)
+            connection.execute(statements.ADD_LOGIN_SESSION, values)
+            return rows.user_from(row)
+
+        return await self._write(add)
+
+    async def find_login_session(self, ticket_hash: bytes) -> LoginSession | None:
+        """The login session with this hash, or None."""
+        row = await self._read_one(statements.FIND_LOGIN_SESSION, {"p_ticket_hash": ticket_hash})
+        return None if row is None else rows.login_session_from(row)
+
+    async def touch_login_session(self, ticket_hash: bytes, used_time: datetime) -> None:
+        """Notes when a login session was last used."""
+        values = {"p_ticket_hash": ticket_hash, "p_now": used_time}
+
+        def touch(connection: Connection) -> None:
+            connection.execute(statements.TOUCH_LOGIN_SESSION, values)
+
+        await self._write(touch)
+
+    async def remove_login_session(self, ticket_hash: bytes) -> None:
+        """Ends a login session."""
+
+        def remove(connection: Connection) -> None:
+            connection.execute(statements.REMOVE_LOGIN_SESSION, {"p_ticket_hash": ticket_hash})
+
+        await self._write(remove)
 
     def _migrated_engines(self) -> Engines:
         """Blocks."""
@@ -311,6 +401,26 @@ class SqlStore:
         if row is None:
             raise _no_such_job(task_id)
         raise TransitionRefused(rows.job_from(row))
+
+    async def _change_user(
+        self,
+        statement: ReturningUpdate[Any],
+        name: str,
+        values: Mapping[str, object],
+        *,
+        logs_out: bool,
+    ) -> User:
+        key = {"p_name": name}
+
+        def change(connection: Connection) -> User:
+            row = connection.execute(statement, {**key, **values}).one_or_none()
+            if row is None:
+                raise errors.NotFound(f"There is no user '{name}'.")
+            if logs_out:
+                connection.execute(statements.REMOVE_LOGIN_SESSIONS_OF_USER, key)
+            return rows.user_from(row)
+
+        return await self._write(change)
 
     def _count_results(self, connection: Connection, task_id: int) -> Job:
         return self._change(connection, statements.COUNT_RESULTS, task_id, self._clock(), {})

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     Select,
+    and_,
     bindparam,
     case,
     delete,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     update,
 )
@@ -27,14 +29,19 @@ from entrance_server.store.schema import (
     Duration,
     JsonText,
     jobs,
+    login_sessions,
     offline_instances,
     results,
     sessions,
     tokens,
+    users,
 )
 
 _task_id: BindParameter[int] = bindparam("p_task_id")
 _now = bindparam("p_now", type_=jobs.c.update_time.type)
+_after_time = bindparam("p_after_time", type_=tokens.c.create_time.type)
+_name = bindparam("p_name", type_=users.c.name.type)
+_ticket_hash = bindparam("p_ticket_hash", type_=login_sessions.c.ticket_hash.type)
 _ends = bindparam("p_ends", type_=Boolean)
 _paused = bindparam("p_paused", type_=Boolean)
 
@@ -192,8 +199,87 @@ ADD_TOKEN = insert(tokens)
 # The token of a secret.
 FIND_TOKEN = select(tokens).where(tokens.c.secret_hash == bindparam("p_secret_hash"))
 
-# All tokens from the oldest on.
-LIST_TOKENS = select(tokens).order_by(tokens.c.create_time, tokens.c.token_id)
+# Tokens from the oldest on.
+LIST_TOKENS = (
+    select(tokens).order_by(tokens.c.create_time, tokens.c.token_id).limit(bindparam("p_limit"))
+)
+
+# The same, after one of them.
+LIST_TOKENS_AFTER = LIST_TOKENS.where(
+    or_(
+        tokens.c.create_time > _after_time,
+        and_(tokens.c.create_time == _after_time, tokens.c.token_id > bindparam("p_after_id")),
+    )
+)
+
+# Forgets a token.
+REMOVE_TOKEN = delete(tokens).where(tokens.c.token_id == bindparam("p_token_id"))
+
+# Adds a user.
+ADD_USER = insert(users)
+
+# One user.
+GET_USER = select(users).where(users.c.name == _name)
+
+# Users by name, after a name.
+LIST_USERS = (
+    select(users)
+    .where(users.c.name > bindparam("p_after_name"))
+    .order_by(users.c.name)
+    .limit(bindparam("p_limit"))
+)
+
+# Sets a user's password.
+SET_PASSWORD = (
+    update(users)
+    .where(users.c.name == _name)
+    .values(password_hash=bindparam("p_password_hash"))
+    .returning(*users.c)
+)
+
+# Disables a user or enables him.
+SET_DISABLED = (
+    update(users)
+    .where(users.c.name == _name)
+    .values(disabled=bindparam("p_disabled"))
+    .returning(*users.c)
+)
+
+# A user whom a password lets in, held so that neither changes before he is.
+GET_USER_TO_LOG_IN = GET_USER.where(
+    users.c.password_hash == bindparam("p_password_hash"), users.c.disabled.is_(False)
+).with_for_update()
+
+# Counts a login.
+COUNT_LOGIN = (
+    update(users)
+    .where(users.c.name == _name)
+    .values(login_count=users.c.login_count + 1, last_login_time=_now)
+)
+
+# Adds a session.
+ADD_LOGIN_SESSION = insert(login_sessions)
+
+# The session of a ticket.
+FIND_LOGIN_SESSION = select(login_sessions).where(login_sessions.c.ticket_hash == _ticket_hash)
+
+# Notes when a session was last used.
+TOUCH_LOGIN_SESSION = (
+    update(login_sessions)
+    .where(login_sessions.c.ticket_hash == _ticket_hash)
+    .values(last_used_time=_now)
+)
+
+# Ends a session.
+REMOVE_LOGIN_SESSION = delete(login_sessions).where(login_sessions.c.ticket_hash == _ticket_hash)
+
+# Ends all sessions of a user.
+REMOVE_LOGIN_SESSIONS_OF_USER = delete(login_sessions).where(login_sessions.c.user == _name)
+
+# Forgets the sessions that have not been used for long.
+REMOVE_IDLE_LOGIN_SESSIONS = delete(login_sessions).where(
+    login_sessions.c.last_used_time < bindparam("p_idle_since")
+)
 
 
 def list_jobs(where: JobFilter, before_task_id: int | None) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Jobs, results, sessions and tokens."""
+"""Jobs, results, sessions, tokens, users and their logins."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def upgrade() -> None:
     _create_sessions()
     _create_offline_instances()
     _create_tokens()
+    _create_users()
+    _create_login_sessions()
 
 
 def _create_jobs() -> None:
@@ -119,6 +121,39 @@ def _create_tokens() -> None:
         sa.Column("is_admin", sa.Boolean, nullable=False),
         sa.Column("secret_hash", sa.LargeBinary, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
+        sa.Column("for_users", sa.Text, nullable=False),
+        sa.Column("hosts", sa.Text, nullable=False),
+        sa.Column("expire_time", sa.BigInteger),
         sa.PrimaryKeyConstraint("token_id", name="pk_tokens"),
         sa.UniqueConstraint("secret_hash", name="uq_tokens_secret_hash"),
     )
+
+
+def _create_users() -> None:
+    op.create_table(
+        "users",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("password_hash", sa.Text),
+        sa.Column("is_admin", sa.Boolean, nullable=False),
+        sa.Column("create_time", sa.BigInteger, nullable=False),
+        sa.Column("disabled", sa.Boolean, nullable=False),
+        sa.Column("login_count", sa.BigInteger, nullable=False),
+        sa.Column("last_login_time", sa.BigInteger),
+        sa.PrimaryKeyConstraint("name", name="pk_users"),
+    )
+
+
+def _create_login_sessions() -> None:
+    op.create_table(
+        "login_sessions",
+        sa.Column("ticket_hash", sa.LargeBinary, nullable=False),
+        sa.Column("user", sa.Text, nullable=False),
+        sa.Column("create_time", sa.BigInteger, nullable=False),
+        sa.Column("last_used_time", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("ticket_hash", name="pk_login_sessions"),
+        sa.ForeignKeyConstraint(
+            ["user"], ["users.name"], name="fk_login_sessions_user", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_login_sessions_user", "login_sessions", ["user"])
+    op.create_index("ix_login_sessions_last_used_time", "login_sessions", ["last_used_time"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -19,8 +20,6 @@ SERVICES: Sequence[ServiceDescriptor] = (
 )
 
 _VERBS = ("get", "post", "put", "patch", "delete")
-# Documented as GET although they act, so a HEAD must not reach them.
-_ACTING = frozenset(f"entrance.v1.EntranceService.{name}" for name in ("Kill", "Pause", "Resume"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,17 @@ class Operation:
     path: PathTemplate
     has_body: bool
     streams: bool
+    reads: bool  # it changes nothing, so that it can be repeated
     request_class: type[Message]
     response_class: type[Message]
 
     @property
     def verbs(self) -> tuple[str, ...]:
-        """The verbs that lead to it: HEAD too, where reading is all that GET does."""
-        reads = self.verb == "GET" and self.name not in _ACTING
-        return (self.verb, "HEAD") if reads else (self.verb,)
+        """The verbs that lead to it: HEAD too, where reading is all that GET does.
+
+        Some operations are documented as GET although they act: a HEAD must not reach them.
+        """
+        return (self.verb, "HEAD") if self.verb == "GET" and self.reads else (self.verb,)
 
 
 def operations_of(services: Iterable[ServiceDescriptor]) -> Iterator[Operation]:
@@ -68,6 +70,7 @@ def _operation(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Operation:
         path=PathTemplate.parse(getattr(rule, verb)),
         has_body=rule.body == "*",
         streams=method.server_streaming,
+        reads=method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
         request_class=GetMessageClass(method.input_type),
         response_class=GetMessageClass(method.output_type),
     )

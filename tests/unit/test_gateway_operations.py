@@ -77,12 +77,13 @@ def test_the_documented_operations_are_at_their_documented_paths(
 
 def test_only_what_is_posted_has_a_body() -> None:
     with_body = {name for name, operation in OPERATIONS.items() if operation.has_body}
-    assert with_body == {"Execute", "Submit", "KillJobs"}
+    assert with_body == {"Execute", "Submit", "Preview", "KillJobs"}
 
 
 def test_head_reads_and_never_acts() -> None:
     without_head = {name for name, operation in OPERATIONS.items() if "HEAD" not in operation.verbs}
-    assert without_head == {"Execute", "Submit", "KillJobs", "Kill", "Pause", "Resume"}
+    acting = {"Execute", "Submit", "KillJobs", "Kill", "Pause", "Resume"}
+    assert without_head == acting | {"Preview"}  # a body is no HEAD's
 
 
 def test_another_service_gets_its_routes_from_its_annotations_alone() -> None:

@@ -6,9 +6,9 @@ import asyncio
 import dataclasses
 from datetime import UTC, datetime
 
+from entrance_server.changes import Changes
 from entrance_server.domain.job import Job, JobSpec, ProgressInfo
 from entrance_server.domain.status import JobStatus
-from entrance_server.changes import Changes
 from entrance_server.service.live import LiveJob
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -24,6 +24,9 @@ Host = Annotated[str | None, typer.Option(help="The address to listen on.")]
 ReadyFile = Annotated[
     Path | None, typer.Option(help="A file to write the port to, once calls are answered.")
 ]
+# A library that only the extra brings; the wheel has the modules themselves in any case.
+_BROUGHT = {"entrance_server": "sqlalchemy", "entrance_gateway": "starlette"}
+
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -99,7 +102,7 @@ def _become(command: Sequence[str]) -> None:
 
 def _require(*modules: str) -> None:
     for module in modules:
-        if importlib.util.find_spec(module) is None:
+        if importlib.util.find_spec(_BROUGHT[module]) is None:
             extra = module.removeprefix("entrance_")
             raise Problem(f"the {extra} is not installed; pip install 'entrance[server,gateway]'")
 

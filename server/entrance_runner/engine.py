@@ -159,7 +159,10 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     async def interrupt(self) -> None:
-        """Asks the running code to end; at most once in a run, perhaps before the code began."""
+        """Asks the running code to end; at most once in a run, perhaps before the code began.
+
+        May wait for the code to begin: it is given the grace period of the call.
+        """
 
     @abc.abstractmethod
     async def close(self) -> None:
@@ -222,12 +225,16 @@ def find_engine(engine_type: str, finder: EngineFinder = installed_engines) -> t
 
     Raises:
         InvalidOption: there is none of that type.
+        EngineUnavailable: its module can't be imported.
     """
     points = {point.name: point for point in finder()}
     if engine_type not in points:
         names = ", ".join(sorted(points)) or "none"
         raise InvalidOption(f"there is no engine {engine_type!r}; installed are: {names}")
-    engine: type[Engine] = points[engine_type].load()
+    try:
+        engine: type[Engine] = points[engine_type].load()
+    except (ImportError, AttributeError) as error:
+        raise EngineUnavailable(f"the engine {engine_type} can't be imported: {error}") from error
     return engine
 
 

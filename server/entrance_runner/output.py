@@ -13,6 +13,7 @@ from entrance_runner.lines import LineAssembler
 PIPE_BYTES = 1024 * 1024  # what an unprivileged process may ask for
 READ_BYTES = 256 * 1024
 TAIL_BYTES = 2048
+GATHER = 0.005  # seconds; a line after a silence is passed on at once
 
 LogSink = Callable[[bytes], Awaitable[None]]
 
@@ -59,7 +60,8 @@ class OutputPipe:
         while not self._ended:
             if data := self._read():
                 await sink(lines.feed(data))
-                await asyncio.sleep(0)  # a job that prints all the time leaves others their turn
+                # others have their turn, and after a short read more can gather for the next
+                await asyncio.sleep(0 if len(data) == READ_BYTES else GATHER)
             else:
                 await self._something_to_read()
         drained = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"  # what readers of a table are sent
+
+_FILE_NAME = re.compile(r"[0-9]+\.[a-z]+")
 
 
 class ResultKind(enum.StrEnum):
@@ -62,7 +65,13 @@ class ResultFile:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ResultFile:
-        """What `to_json` gave."""
+        """What `to_json` gave.
+
+        Raises:
+            ValueError: the file's name is not one of those that ResultDirectory gives.
+        """
+        if not _FILE_NAME.fullmatch(value["file_name"]):  # user code could have sent this
+            raise ValueError(f"not a file_name of a result: {value['file_name']!r}")
         columns = tuple(Column(**column) for column in value["columns"])
         return cls(**{**value, "kind": ResultKind(value["kind"]), "columns": columns})
 

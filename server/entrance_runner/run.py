@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 FIRST_MEASURE = 0.25  # seconds, so that a short run has one
 MEASURE_INTERVAL = 1.0  # seconds
+KILL_INTERVAL = 0.1  # seconds
 
 
 class Run:
@@ -66,19 +67,16 @@ class Run:
             return
         self._interrupted = True
         await self._begun.wait()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(grace):
                 await self._session.interrupt()
                 await self.resume()
                 await self._over.wait()
-                return
-        await self._processes.kill()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KILL_TIMEOUT):
-                await self._over.wait()
-                return
-        if self._code:
-            self._code.cancel()
+        except TimeoutError:
+            await self._kill()
+        except Exception:
+            log.exception("the interrupt of run %s failed", self.request.run_id)
+            await self._kill()
 
     async def pause(self) -> None:
         """Freezes every process; a run that is ending is left alone."""
@@ -148,6 +146,18 @@ class Run:
             log.exception("run %s failed in the runner", self.request.run_id)
             return RunFailed(ErrorCode.INTERNAL, f"the runner failed: {error!r}")
         return None
+
+    async def _kill(self) -> None:
+        """Kills until the code is over, since a process may just be starting."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KILL_TIMEOUT):
+                while not self._over.is_set():
+                    await self._processes.kill()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._over.wait(), KILL_INTERVAL)
+                return
+        if self._code:
+            self._code.cancel()
 
     async def _clean_up(self, before: set[psutil.Process]) -> None:
         self._over.set()

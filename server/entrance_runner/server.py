@@ -60,15 +60,17 @@ def _scratch() -> Iterator[Path]:
 async def _listening(address: str, servicer: EngineServicer) -> AsyncIterator[None]:
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
     engine_pb2_grpc.add_EngineServiceServicer_to_server(servicer, server)
+    path = address.removeprefix("unix:")
     mask = os.umask(0o177)  # the socket is the owner's alone from its first moment
     try:
-        server.add_insecure_port(address)
+        server.add_insecure_port(f"unix:{path}~")
     finally:
         os.umask(mask)
     await server.start()
+    os.rename(f"{path}~", path)  # whoever sees the socket can connect
     try:
         yield
     finally:
         await server.stop(STOP_GRACE)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(address.removeprefix("unix:"))
+            os.unlink(path)

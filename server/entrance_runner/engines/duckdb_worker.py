@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -49,14 +49,15 @@ class DuckDBWorker(Worker):
         except duckdb.IOException as error:
             raise EngineUnavailable(f"the database {database} can't be opened: {error}") from None
         except duckdb.Error as error:
-            raise InvalidOption(str(error)) from None
+            raise InvalidOption(f"DuckDB refuses the startup settings: {error}") from None
 
     def run(self, task: Task) -> None:
         """Runs the statements one by one; the first that fails is the last."""
         self._interrupted = False
         self._statements = _Statements(0)
         try:
-            statements = self._connection.extract_statements(task.code)
+            with self._failing_as(""):
+                statements = self._connection.extract_statements(task.code)
             self._statements = _Statements(len(statements))
             for number, statement in enumerate(statements, 1):
                 self._run_statement(task, number, statement)
@@ -80,13 +81,8 @@ class DuckDBWorker(Worker):
         task.message(Level.INFO, f"{name} begins: {_shown(statement.query)}")
         begin = time.monotonic()
         statements.begin()
-        try:
+        with self._failing_as(f"{name}: " if statements.count > 1 else ""):
             outcome = self._execute(task, number - 1, statement)
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            statements.fail()
-            self._usable = not isinstance(error, (duckdb.FatalException, duckdb.InternalException))
-            where = f"{name}: " if statements.count > 1 else ""
-            raise RunFailed(ErrorCode.SQL_ERROR, f"{where}{error}".rstrip()) from None
         statements.succeed()
         task.message(Level.INFO, f"{name} ended: {outcome} in {time.monotonic() - begin:.3f} s")
 
@@ -106,6 +102,15 @@ class DuckDBWorker(Worker):
         result = task.results.add_table(rows, statement=index)
         task.tell_result(result)
         return _counted(result.row_count)
+
+    @contextlib.contextmanager
+    def _failing_as(self, where: str) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            self._statements.fail()
+            self._usable = not isinstance(error, (duckdb.FatalException, duckdb.InternalException))
+            raise RunFailed(ErrorCode.SQL_ERROR, f"{where}{error}".rstrip()) from None
 
     def _end_transaction(self, task: Task) -> None:
         with contextlib.suppress(duckdb.Error):  # the error for there being none

@@ -27,7 +27,7 @@ from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from IPython.core.formatters import DisplayFormatter
 from traitlets.config import Config
 
-from entrance_runner.engines.kernel_messages import LINE, RESULT, RESULT_DIRECTORY
+from entrance_runner.engines.kernel_messages import BEGUN, LINE, RESULT, RESULT_DIRECTORY
 from entrance_runner.results import CONTENTS, ResultDirectory, ResultFile
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ class ResultPublisher(ZMQDisplayPublisher):
         if not update and (note := _results(self.shell).note(data)):
             super().publish(note, **kwargs)
 
+    def publish_begun(self) -> None:
+        """Sends the note that the code begins."""
+        super().publish({BEGUN: ""})
+
 
 class ResultHook(ZMQShellDisplayHook):
     """Sends a note about the value of the last expression."""
@@ -110,7 +114,9 @@ class Shell(ZMQInteractiveShell):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.results = ResultStore()
+        self.begun = False
         self.failed_line = 0
+        self.failed_text = ""
         super().__init__(*args, **kwargs)
 
     def init_ipython_dir(self, ipython_dir: str | None) -> None:
@@ -122,8 +128,21 @@ class Shell(ZMQInteractiveShell):
         self.display_formatter = ResultFormatter(parent=self)
         self.configurables.append(self.display_formatter)  # type: ignore[arg-type]
 
+    async def run_code(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs a part of a cell, and before the first one tells that the cell begins."""
+        if not self.begun:
+            self.begun = True
+            cast(ResultPublisher, self.display_pub).publish_begun()
+        return await super().run_code(*args, **kwargs)
+
+    def system(self, command: str) -> None:
+        """Runs `!command` with our own output, and so in order with what was printed."""
+        sys.stdout.flush()
+        self.system_raw(command)
+
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
         self.failed_line = self._line_of(evalue)
+        self.failed_text = evalue.msg if isinstance(evalue, SyntaxError) else str(evalue)
         self._last_traceback = stb
         if not isinstance(evalue, SystemExit):
             sys.stdout.flush()
@@ -153,13 +172,15 @@ class Kernel(IPythonKernel):
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Runs code, and tells in the reply which line raised."""
         shell = cast(Shell, self.shell)
-        shell.failed_line = 0
+        shell.begun = False
         shell.results.begin(kwargs["cell_meta"][RESULT_DIRECTORY])
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         finally:
             shell.results.end()
-        return {**reply, LINE: shell.failed_line}
+        if reply["status"] == "error":
+            reply |= {"evalue": shell.failed_text, LINE: shell.failed_line}
+        return reply
 
 
 class KernelApp(IPKernelApp):
@@ -232,8 +253,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="To exit: use", category=UserWarning)
     own = connection_file.parent / "ipython"
     own.mkdir(exist_ok=True)
+    given = set(os.environ) - {"JPY_PARENT_PID"}
     app = KernelApp.instance(config=_configuration(own))
     app.initialize(["-f", str(connection_file)])
     cast(Shell, app.shell).user_ns.update(exit=sys.exit, quit=sys.exit)  # not to end the session
-    os.environ.pop("JPY_PARENT_PID", None)  # the kernel has read it
+    for name in set(os.environ) - given - {"MPLBACKEND"}:
+        del os.environ[name]  # what concerns a terminal, or the kernel alone
+    sys.path.insert(0, "")
     app.start()

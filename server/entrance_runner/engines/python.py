@@ -16,8 +16,8 @@ from entrance_runner.engine import (
     SessionContext,
     package_version,
 )
-from entrance_runner.engines.kernel_messages import LINE, RESULT, RESULT_DIRECTORY
-from entrance_runner.errors import ErrorCode, RunFailed, engine_died
+from entrance_runner.engines.kernel_messages import BEGUN, LINE, RESULT, RESULT_DIRECTORY
+from entrance_runner.errors import ErrorCode, RunFailed, engine_died, exit_text
 from entrance_runner.interpreter import python_command
 from entrance_runner.results import ResultFile
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 OPEN_TIMEOUT = 60.0  # seconds
+READY_INTERVAL = 0.1  # seconds
+REPLY_TIMEOUT = 10.0  # seconds after the kernel has told that it is idle
 MAX_MESSAGE_CHARACTERS = 2000  # of an exception, in the job's error
 
 
@@ -92,9 +94,13 @@ class PythonSession(Session):
             EngineUnavailable: it ended, or did not answer in time.
         """
         try:
-            await self._client.wait_for_ready(timeout=OPEN_TIMEOUT)
-        except RuntimeError as error:
-            raise EngineUnavailable(str(error)) from None
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                while not await self._answers():
+                    if self._death.done():
+                        status = exit_text(self._death.result())
+                        raise EngineUnavailable(f"the kernel ended while it started: {status}")
+        except TimeoutError:
+            raise EngineUnavailable(f"the kernel did not start in {OPEN_TIMEOUT:g} s") from None
 
     async def run(self, request: RunRequest, report: Report) -> None:
         """Runs code as one cell."""
@@ -125,11 +131,26 @@ class PythonSession(Session):
         self._client.session.metadata = {RESULT_DIRECTORY: str(request.result_directory)}
         message_id = self._client.execute(request.code, allow_stdin=False, stop_on_error=False)
         while not _is_idle(message := await self._next("iopub", message_id)):
-            self._begun.set()
-            if note := message["content"].get("data", {}).get(RESULT):
-                await report.result(ResultFile.from_json(note))
-        reply: dict[str, Any] = (await self._next("shell", message_id))["content"]
+            data = message["content"].get("data", {})
+            if BEGUN in data:
+                self._begun.set()
+            elif RESULT in data:
+                await report.result(ResultFile.from_json(data[RESULT]))
+        try:
+            async with asyncio.timeout(REPLY_TIMEOUT):
+                reply: dict[str, Any] = (await self._next("shell", message_id))["content"]
+        except TimeoutError:  # an interrupt hit the kernel between the code and the reply
+            raise RunFailed(ErrorCode.PYTHON_EXCEPTION, "the kernel gave no answer") from None
         return reply
+
+    async def _answers(self) -> bool:
+        """Whether a note about a request arrives; those before our subscription are lost."""
+        try:
+            async with asyncio.timeout(READY_INTERVAL):
+                await self._next("iopub", self._client.kernel_info())
+        except TimeoutError:
+            return False
+        return True
 
     async def _next(self, channel: str, message_id: str) -> dict[str, Any]:
         """The next message of a channel that belongs to a request."""

@@ -64,8 +64,9 @@ class RunnerClient:
         return self.directory / "runner.sock"
 
     def below(self) -> list[psutil.Process]:
-        """Every process below the runner."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        """Every living process below the runner."""
+        processes = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
 
     async def open(
         self,
@@ -75,7 +76,7 @@ class RunnerClient:
         environment: Mapping[str, str] | None = None,
     ) -> pb.OpenSessionResponse:
         self.work.mkdir(exist_ok=True)
-        await until(self.socket.exists, what="the runner's socket")
+        await self.until(self.socket.exists)
         request = pb.OpenSessionRequest(
             session_id="session",
             engine_type=engine_type,
@@ -86,7 +87,12 @@ class RunnerClient:
         )
         return await self.stub.OpenSession(request, timeout=DEADLINE)
 
-    async def start(self, code: str, run_type: str, *, run_id: str = "") -> str:
+    async def start(
+        self, code: str, run_type: str, *, run_id: str = "", fifo: str | None = None
+    ) -> str:
+        """Starts a run; `fifo` makes one in its directory, with which a test can hold it up."""
+        if fifo:
+            os.mkfifo(self.work / fifo)
         run_id = run_id or secrets.token_hex(4)
         results = self.results(run_id)
         results.mkdir(exist_ok=True)
@@ -114,7 +120,7 @@ class RunnerClient:
                     if acknowledge:
                         await call.write(pb.StreamEventsRequest(seq=event.seq))
                 if response.events[-1].HasField("end"):
-                    await call.done_writing()
+                    await call.done_writing()  # or the runner would wait for the acknowledgement
         finally:
             call.cancel()
 
@@ -140,6 +146,29 @@ class RunnerClient:
     async def resume(self, run_id: str) -> None:
         await self.stub.Resume(pb.ResumeRequest(run_id=run_id))
 
+    async def describe(self) -> pb.DescribeResponse:
+        return await self.stub.Describe(pb.DescribeRequest(), timeout=DEADLINE)
+
+    def memory(self) -> int:
+        """Bytes that the runner itself uses."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Waits for something to become true outside."""
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def until_still(self, value: Callable[[], object]) -> None:
+        """Waits until something outside has not changed in 50 looks."""
+        seen: list[object] = []
+
+        def is_still() -> bool:
+            seen.append(value())
+            return len(seen) > 50 and len(set(seen[-50:])) == 1
+
+        await self.until(is_still)
+
     async def close(self) -> int:
         """Closes the session; the runner's exit status."""
         await self.stub.Close(pb.CloseRequest(), timeout=DEADLINE)
@@ -148,7 +177,7 @@ class RunnerClient:
 
 @contextlib.asynccontextmanager
 async def started_runner(
-    directory: Path, *, orphan_timeout: float = 60
+    directory: Path, *, orphan_timeout: float = 60, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[RunnerClient]:
     """A runner; at the end it and everything below it must be gone."""
     address = f"unix:{directory}/runner.sock"
@@ -157,6 +186,7 @@ async def started_runner(
         *("--orphan-timeout", str(orphan_timeout)),
         stdin=asyncio.subprocess.DEVNULL,
         cwd=directory,
+        env={**os.environ, **(environment or {})},
         start_new_session=True,
     )
     runner = RunnerClient(process, directory, address)
@@ -172,13 +202,3 @@ async def started_runner(
     assert process.returncode == 0
     assert not [child for child in below if child.is_running()]
     assert not runner.socket.exists()
-
-
-async def until(condition: Callable[[], object], *, what: str = "the condition") -> None:
-    """Waits for a condition to hold."""
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():  # noqa: ASYNC110 - what is watched is in another process
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"{what} did not come true") from None

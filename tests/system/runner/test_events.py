@@ -1,0 +1,109 @@
+"""How a server follows a run, goes away and comes back."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+
+from entrance.engine.v1 import engine_pb2 as pb
+from tests.system.runner.client import SUCCEED, RunnerClient
+
+
+@pytest.fixture(autouse=True)
+async def session(runner: RunnerClient) -> None:
+    await runner.open("shell")
+
+
+async def test_a_line_is_there_as_soon_as_it_is_printed(runner: RunnerClient) -> None:
+    run = await runner.start("echo first; read line < go; echo second", "sh", fifo="go")
+    log = ""
+    async for event in runner.events(run):
+        log += event.log.text
+        if log == "first\n":
+            await asyncio.to_thread((runner.work / "go").write_text, "\n")
+    assert log == "first\nsecond\n"
+
+
+async def test_a_server_that_comes_back_gets_the_same_events_from_where_it_was(
+    runner: RunnerClient,
+) -> None:
+    script = "for i in 1 2 3 4 5; do echo $i; sleep 0.02; done"
+    run = await runner.start(script, "sh")
+    whole = await runner.follow(run, acknowledge=False)
+    seqs = [event.seq for event in whole.events]
+    assert seqs == sorted(set(seqs))
+    for index, seq in enumerate(seqs[:-1]):
+        again = await runner.follow(run, seq=seq, acknowledge=False)
+        newer = [event for event in again.events if event in whole.events[index + 1 :]]
+        assert newer == again.events
+        assert again.log == "".join(event.log.text for event in whole.events[index + 1 :])
+
+
+async def test_a_new_stream_ends_the_one_before(runner: RunnerClient) -> None:
+    run = await runner.start("read line < go; echo end", "sh", fifo="go")
+    old = runner.events(run)
+    await anext(old)
+    new = asyncio.create_task(runner.follow(run))
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        async for _ in old:
+            pass
+    assert error.value.code() == grpc.StatusCode.ABORTED
+    await asyncio.to_thread((runner.work / "go").write_text, "\n")
+    assert (await new).end.status == SUCCEED
+
+
+async def test_a_reader_may_finish_sending_before_the_run_ends(runner: RunnerClient) -> None:
+    run = await runner.start("sleep 0.1; echo end", "sh")
+    call = runner.stub.StreamEvents()
+    await call.write(pb.StreamEventsRequest(run_id=run))
+    await call.done_writing()
+    events = [event async for response in call for event in response.events]
+    assert events[-1].HasField("end")
+    assert await call.code() == grpc.StatusCode.OK
+
+
+async def test_the_same_run_again_changes_nothing(runner: RunnerClient) -> None:
+    run = await runner.start("echo x >> runs", "sh")
+    await runner.start("echo x >> runs", "sh", run_id=run)
+    await runner.follow(run)
+    await runner.start("echo x >> runs", "sh", run_id=run)
+    assert (runner.work / "runs").read_text() == "x\n"
+
+
+async def test_a_run_waits_until_the_one_before_is_acknowledged(runner: RunnerClient) -> None:
+    run = await runner.start("echo a", "sh")
+    outcome = await runner.follow(run, acknowledge=False)
+    description = await runner.describe()
+    assert (description.run_id, description.last_seq) == (run, outcome.events[-1].seq)
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await runner.start("echo b", "sh")
+    assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    await runner.follow(run)
+    assert (await runner.describe()).run_id == ""
+    assert (await runner.run("echo b", "sh")).log == "b\n"
+
+
+async def test_a_run_that_was_acknowledged_has_no_more_events(runner: RunnerClient) -> None:
+    run = await runner.start("echo a", "sh")
+    await runner.follow(run)
+    assert [event async for event in runner.events(run)] == []
+
+
+@pytest.mark.parametrize(
+    ("run_type", "directory", "text"),
+    [
+        ("sql", "results-x", "the engine shell runs shell, sh, not 'sql'"),
+        ("sh", "nowhere", "result_directory must be an existing directory"),
+    ],
+)
+async def test_a_run_that_can_not_be_done_is_refused(
+    runner: RunnerClient, tmp_path: Path, run_type: str, directory: str, text: str
+) -> None:
+    (tmp_path / "results-x").mkdir()
+    request = pb.RunRequest(
+        run_id="x", code="true", run_type=run_type, result_directory=str(tmp_path / directory)
+    )
+    with pytest.raises(grpc.aio.AioRpcError, match=text) as error:
+        await runner.stub.Run(request)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT

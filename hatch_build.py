@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
-STUB_PATTERNS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+PUBLIC = Path("entrance/v1")
+COMMENTS = "comments.json"  # which Python's descriptors leave out
+STUB_PATTERNS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", COMMENTS)
 PLUGINS = ("mypy", "mypy_grpc")
 
 
@@ -64,7 +68,35 @@ def _generated(protos: Path) -> Iterator[Path]:
             *(f"--plugin=protoc-gen-{name}={_plugin(name)}" for name in PLUGINS),
             *(f"--{name}_out=quiet:{out}" for name in PLUGINS),
         )
+        _write_comments(protos, Path(out))
         yield Path(out)
+
+
+def _write_comments(protos: Path, out: Path) -> None:
+    image = out / "image.binpb"
+    write_image(protos, image)
+    files = FileDescriptorSet.FromString(image.read_bytes()).file
+    public = [file for file in files if Path(file.name).parent == PUBLIC]
+    found = {name: text for file in public for name, text in comments_of(file)}
+    (out / PUBLIC / COMMENTS).write_text(json.dumps(found, ensure_ascii=False, indent=0))
+
+
+def comments_of(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    """The comment of each service, RPC, message, field and enum value, by its name in full."""
+    for location in file.source_code_info.location:
+        if location.leading_comments and len(location.path) % 2 == 0:
+            lines = (line.strip() for line in location.leading_comments.splitlines())
+            yield _name_at(file, location.path), " ".join(lines).strip()
+
+
+def _name_at(file: FileDescriptorProto, path: Sequence[int]) -> str:
+    """What stands at a path of field numbers and indices in turn."""
+    part: Any = file
+    names = [file.package]
+    for number, index in zip(path[::2], path[1::2], strict=True):
+        part = getattr(part, part.DESCRIPTOR.fields_by_number[number].name)[index]
+        names.append(part.name)
+    return ".".join(names)
 
 
 def _run_protoc(protos: Path, *options: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ STUBS = {
     for proto in (ROOT / "protos").rglob("*.proto")
     for ending in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 }
+COMMENTS = "entrance/v1/comments.json"
 PACKAGES = ("entrance", "entrance_gateway", "entrance_runner", "entrance_server")
 
 
@@ -66,6 +68,18 @@ def test_the_help_page_needs_no_server() -> None:
 
 def test_the_wheel_holds_every_stub_with_its_types(files_of_the_wheel: set[str]) -> None:
     assert files_of_the_wheel >= STUBS
+
+
+def test_the_wheel_holds_the_comments_of_the_public_api(files_of_the_wheel: set[str]) -> None:
+    assert COMMENTS in files_of_the_wheel
+
+
+def test_every_part_of_the_public_api_has_its_comment() -> None:
+    comments = json.loads((ROOT / "protos" / COMMENTS).read_text())
+    assert comments["entrance.v1.Job.task_id"] == "The job's number, unique in the installation."
+    assert comments["entrance.v1.JobStatus.JOB_STATUS_SUCCEED"] == "Ended well."
+    assert comments["entrance.v1.EntranceService.Log"].startswith("Reads lines of a job's log")
+    assert all(comments.values())
 
 
 def test_the_wheel_says_that_every_package_is_typed(files_of_the_wheel: set[str]) -> None:

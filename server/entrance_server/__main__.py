@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import structlog
-from pydantic import ValidationError
 
 from entrance_server.app import StartError, serve
-from entrance_server.config import ServerSettings
+from entrance_server.config import ConfigError, read_settings
 from entrance_server.data_dir import DataDirError
 from entrance_server.store.port import StoreUnavailable
 
@@ -23,14 +22,9 @@ def main() -> int:
     ready_file = given.pop("ready_file", None)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
-        settings = ServerSettings(**given)
+        settings = read_settings(given.pop("config", None), **given)
         asyncio.run(serve(settings, ready_file=ready_file))
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "ENTRANCE_" + "_".join(map(str, problem["loc"])).upper()
-            print(f"entrance server: {name}: {problem['msg']}", file=sys.stderr)
-        return 1
-    except (StartError, DataDirError, StoreUnavailable) as error:
+    except (ConfigError, StartError, DataDirError, StoreUnavailable) as error:
         print(f"entrance server: {error}", file=sys.stderr)
         return 1
     return 0
@@ -38,6 +32,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="entrance server", description="Runs an Entrance server.")
+    parser.add_argument("--config", type=Path, help="TOML file of settings, else $ENTRANCE_CONFIG")
     parser.add_argument("--data-dir", type=Path, help="database, logs, results and token")
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="gRPC port; 0 takes a free one")

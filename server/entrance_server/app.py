@@ -23,12 +23,11 @@ from entrance_server.engines.launcher import LocalLauncher
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
-from entrance_server.preprocess import PreprocessSettings
 from entrance_server.results import ResultFiles
 from entrance_server.rpc.server import SERVICE, Limits, create_server, entrance
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.yarn import Machine
-from entrance_server.scheduling import GroupLimits, Scheduler
+from entrance_server.scheduling import GroupLimits, LimitRules, Scheduler
 from entrance_server.service.auth import Authenticator, ensure_admin_token
 from entrance_server.service.background import Background
 from entrance_server.service.control import ControlService
@@ -135,7 +134,9 @@ async def _wire(
         kill_grace=settings.kill_grace,
     )
     scheduler = Scheduler(
-        limits=GroupLimits(settings.group_running, settings.group_waiting),
+        limits=LimitRules(
+            GroupLimits(settings.group_running, settings.group_waiting), settings.group_limits
+        ),
         max_running=settings.max_running,
     )
     dispatcher = await stack.enter_async_context(
@@ -145,7 +146,7 @@ async def _wire(
     submit = SubmitService(
         instance=instance,
         parser=RequestParser(engines=engines, max_code_bytes=settings.max_code_bytes),
-        preprocess=PreprocessSettings(),
+        preprocess=settings.preprocess,
         store=store,
         live=live,
         scheduler=scheduler,

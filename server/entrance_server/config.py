@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from entrance_server.preprocess import PreprocessSettings
+from entrance_server.scheduling import GroupRule
+
+CONFIG_VARIABLE = "ENTRANCE_CONFIG"  # names the file of settings
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -22,7 +34,12 @@ def default_data_dir() -> Path:
 class ServerSettings(BaseSettings):
     """Settings of one server; each is also read from `ENTRANCE_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="ENTRANCE_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ENTRANCE_",
+        env_nested_delimiter="__",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
 
     data_dir: Path = Field(default_factory=default_data_dir)
     """Where the database, logs, results and the administrator's token are."""
@@ -48,6 +65,8 @@ class ServerSettings(BaseSettings):
     """Jobs of one group (user, creator, engine type) that run at once."""
     group_waiting: PositiveInt = 1_000
     """Jobs of one group that wait at most."""
+    group_limits: tuple[GroupRule, ...] = ()
+    """Other limits for some groups; the first rule that fits a group counts."""
     max_running: PositiveInt = 32
     """Jobs of all groups that run at once."""
     max_sessions: PositiveInt = 64
@@ -63,6 +82,9 @@ class ServerSettings(BaseSettings):
     kill_grace: Seconds = 3.0
     """Seconds that a killed job has to end by itself, before its processes are ended by force."""
 
+    preprocess: PreprocessSettings = PreprocessSettings()
+    """What is done to the code before it runs."""
+
     max_streams_per_user: PositiveInt = 1_000
     """Streams (log, progress, watch, results) that one user may have open at once."""
     shutdown_grace: Seconds = 5.0
@@ -72,3 +94,53 @@ class ServerSettings(BaseSettings):
     def database_url(self) -> str:
         """The store's URL, with the default filled in."""
         return self.store_url or f"sqlite:///{self.data_dir / 'entrance.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The sources, the strongest first: the command line, the environment, the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+class ConfigError(Exception):
+    """A setting or its file is wrong; the message says what to change."""
+
+
+def read_settings(file: Path | None = None, **given: Any) -> ServerSettings:
+    """The settings of the command line, of the environment and of a file.
+
+    Args:
+        file: A TOML file; None means the one that ENTRANCE_CONFIG names, if it names one.
+        given: What the command line says; it wins over the environment, and that over the file.
+
+    Raises:
+        ConfigError: something in them is wrong.
+    """
+    named = file or os.environ.get(CONFIG_VARIABLE)
+    path = Path(named) if named else None
+    if path is not None and not path.is_file():
+        raise ConfigError(f"there is no file of settings {path}; name another with --config")
+
+    class WithFile(ServerSettings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return WithFile(**given)
+    except ValidationError as error:
+        raise ConfigError("\n".join(map(_sentence, error.errors()))) from None
+    except (SettingsError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        where = f" in {path}" if isinstance(error, ValueError) else ""
+        raise ConfigError(f"{error}{where}") from None
+
+
+def _sentence(problem: Any) -> str:
+    name = ".".join(map(str, problem["loc"]))
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{name}: there is no such setting"
+    return f"{name}: {problem['msg'].removeprefix('Value error, ')}"

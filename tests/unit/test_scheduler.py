@@ -7,14 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.domain.job import GroupKey
-from entrance_server.scheduling import GroupLimits, QueueFull, Scheduler
+from entrance_server.scheduling import (
+    GroupLimits,
+    GroupLoad,
+    GroupRule,
+    LimitRules,
+    QueueFull,
+    Scheduler,
+)
 
 ALICE = GroupKey("alice", "IDE", "duckdb")
 BOB = GroupKey("bob", "IDE", "duckdb")
 
 
-def scheduler(*, running: int = 10, waiting: int = 10, max_running: int = 100) -> Scheduler:
-    return Scheduler(limits=GroupLimits(running, waiting), max_running=max_running)
+def scheduler(
+    *rules: GroupRule, running: int = 10, waiting: int = 10, max_running: int = 100
+) -> Scheduler:
+    limits = LimitRules(GroupLimits(running, waiting), rules)
+    return Scheduler(limits=limits, max_running=max_running)
+
+
+def load(queue: Scheduler, group: GroupKey) -> tuple[int, int]:
+    """How many jobs of a group run and wait."""
+    found = queue.loads().get(group)
+    return (found.running, found.waiting) if found else (0, 0)
 
 
 def drain(queue: Scheduler) -> list[int]:
@@ -77,6 +93,15 @@ def test_all_groups_together_run_no_more_than_the_limit_of_the_server() -> None:
     assert drain(queue) == [3]
 
 
+def test_a_group_with_a_rule_of_its_own_keeps_to_that() -> None:
+    queue = scheduler(GroupRule(user="al*", running=1, waiting=1), running=2)
+    for task_id, group in ((1, ALICE), (2, ALICE), (3, BOB), (4, BOB)):
+        queue.add(task_id, group)
+    assert sorted(drain(queue)) == [1, 3, 4]
+    with pytest.raises(QueueFull, match="1 jobs wait already"):
+        queue.reserve(ALICE)
+
+
 def test_a_held_job_does_not_start_and_takes_its_old_place_when_released() -> None:
     queue = scheduler()
     queue.add(1, ALICE)
@@ -128,7 +153,7 @@ def test_a_reservation_given_back_makes_room() -> None:
     queue.reserve(ALICE)
     queue.cancel_reservation(ALICE)
     queue.reserve(ALICE)
-    assert queue.counts(ALICE).waiting == 1
+    assert load(queue, ALICE) == (0, 1)
 
 
 def test_a_job_found_running_after_a_restart_counts() -> None:
@@ -143,7 +168,24 @@ def test_a_job_found_running_after_a_restart_counts() -> None:
 def test_the_end_of_a_job_that_does_not_run_here_changes_nothing() -> None:
     queue = scheduler()
     queue.done(7)
-    assert queue.counts(ALICE).running == 0
+    assert load(queue, ALICE) == (0, 0)
+
+
+def test_only_groups_with_jobs_are_told_with_what_they_have_and_may_have() -> None:
+    queue = scheduler(GroupRule(creator="IDE", waiting=3), running=1)
+    assert queue.loads() == {}
+    queue.add(1, ALICE)
+    queue.add(2, ALICE)
+    queue.take()
+    queue.reserve(BOB)
+    assert queue.loads() == {
+        ALICE: GroupLoad(running=1, waiting=1, limits=GroupLimits(1, 3)),
+        BOB: GroupLoad(running=0, waiting=1, limits=GroupLimits(1, 3)),
+    }
+    queue.cancel_reservation(BOB)
+    queue.remove(2)
+    queue.done(1)
+    assert queue.loads() == {}
 
 
 @given(
@@ -184,5 +226,5 @@ def test_whatever_happens_each_job_starts_at_most_once_and_limits_hold(
         assert len(running) <= 3
         for group in (ALICE, BOB):
             mine = sum(groups[one] == group for one in running)
-            assert mine == queue.counts(group).running <= 2
+            assert mine == load(queue, group)[0] <= 2
     assert len(started) == len(set(started))

@@ -1,5 +1,6 @@
 """Groups, priorities, limits and holds: decides which job starts next. Pure."""
 
-from entrance_server.scheduling.scheduler import GroupCounts, GroupLimits, QueueFull, Scheduler
+from entrance_server.scheduling.limits import GroupLimits, GroupRule, LimitRules
+from entrance_server.scheduling.scheduler import GroupLoad, QueueFull, Scheduler
 
-__all__ = ["GroupCounts", "GroupLimits", "QueueFull", "Scheduler"]
+__all__ = ["GroupLimits", "GroupLoad", "GroupRule", "LimitRules", "QueueFull", "Scheduler"]

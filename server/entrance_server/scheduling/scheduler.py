@@ -5,26 +5,21 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from entrance_server.domain import errors
 from entrance_server.domain.job import GroupKey
+from entrance_server.scheduling.limits import GroupLimits, LimitRules
 
 
 @dataclass(frozen=True, slots=True)
-class GroupLimits:
-    """How many jobs of one group may run, and how many may wait."""
-
-    running: int = 30
-    waiting: int = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class GroupCounts:
+class GroupLoad:
     """How many jobs of a group run and wait now, held ones and reserved places included."""
 
     running: int
     waiting: int
+    limits: GroupLimits
 
 
 class QueueFull(errors.Exhausted):
@@ -43,6 +38,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Group:
+    limits: GroupLimits
     queue: list[tuple[tuple[int, int], int]] = field(default_factory=list)  # heap, removed lazily
     waiting: int = 0
     running: int = 0
@@ -52,6 +48,9 @@ class _Group:
     def is_idle(self) -> bool:
         return not (self.waiting or self.running or self.reserved)
 
+    def load(self) -> GroupLoad:
+        return GroupLoad(self.running, self.waiting + self.reserved, self.limits)
+
 
 class Scheduler:
     """The waiting jobs of this server, and the places that running ones take.
@@ -59,7 +58,7 @@ class Scheduler:
     Not thread-safe: it belongs to the event loop that calls it.
     """
 
-    def __init__(self, *, limits: GroupLimits, max_running: int) -> None:
+    def __init__(self, *, limits: LimitRules, max_running: int) -> None:
         self._limits = limits
         self._max_running = max_running
         self._groups: dict[GroupKey, _Group] = {}
@@ -78,10 +77,11 @@ class Scheduler:
         Raises:
             QueueFull: the group's queue is full.
         """
-        state = self._groups.setdefault(group, _Group())
-        if state.waiting + state.reserved >= self._limits.waiting:
+        state = self._group(group)
+        if state.waiting + state.reserved >= state.limits.waiting:
+            self._forget_if_idle(group)
             raise QueueFull(
-                f"The queue of group {group} is full: {self._limits.waiting} jobs wait already. "
+                f"The queue of group {group} is full: {state.limits.waiting} jobs wait already. "
                 "Submit again when some of them have ended, or kill some."
             )
         state.reserved += 1
@@ -101,7 +101,7 @@ class Scheduler:
         reserved: bool = False,
     ) -> None:
         """Puts a job into its group's queue; a recovered job needs no reservation and no room."""
-        state = self._groups.setdefault(group, _Group())
+        state = self._group(group)
         if reserved:
             state.reserved -= 1
         entry = _Entry(task_id, group, (-priority, next(self._arrivals)), held)
@@ -152,7 +152,7 @@ class Scheduler:
     def run(self, task_id: int, group: GroupKey) -> None:
         """Counts a job that runs already, such as one found again after a restart."""
         self._running[task_id] = group
-        self._groups.setdefault(group, _Group()).running += 1
+        self._group(group).running += 1
 
     def done(self, task_id: int) -> None:
         """Frees the place of a running job; one that does not run here is no error."""
@@ -165,10 +165,15 @@ class Scheduler:
             self._turns.setdefault(group)
         self._forget_if_idle(group)
 
-    def counts(self, group: GroupKey) -> GroupCounts:
-        """How many jobs of a group run and wait."""
-        state = self._groups.get(group, _Group())
-        return GroupCounts(running=state.running, waiting=state.waiting + state.reserved)
+    def loads(self) -> Mapping[GroupKey, GroupLoad]:
+        """The groups that have jobs here."""
+        return {group: state.load() for group, state in self._groups.items()}
+
+    def _group(self, group: GroupKey) -> _Group:
+        state = self._groups.get(group)
+        if state is None:
+            state = self._groups[group] = _Group(self._limits.of(group))
+        return state
 
     def _enqueue(self, entry: _Entry) -> None:
         heapq.heappush(self._groups[entry.group].queue, (entry.order, entry.task_id))
@@ -176,7 +181,7 @@ class Scheduler:
 
     def _take_from(self, group: GroupKey) -> int | None:
         state = self._groups.get(group)
-        if state is None or state.running >= self._limits.running:
+        if state is None or state.running >= state.limits.running:
             return None
         while state.queue:
             order, task_id = heapq.heappop(state.queue)

@@ -166,6 +166,4 @@ def endpoint_for(operation: Operation, gateway: Gateway) -> Endpoint:
     """The endpoint of the kind that an operation needs."""
     if not operation.streams:
         return Call(operation, gateway)
-    if operation.response_class is pb.StreamResultResponse:
-        return Download(operation, gateway)
-    return Follow(operation, gateway)
+    return (Download if operation.gives_file else Follow)(operation, gateway)

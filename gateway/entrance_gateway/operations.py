@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.api import annotations_pb2, http_pb2
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -43,6 +43,12 @@ class Operation:
         Some operations are documented as GET although they act: a HEAD must not reach them.
         """
         return (self.verb, "HEAD") if self.verb == "GET" and self.reads else (self.verb,)
+
+    @property
+    def gives_file(self) -> bool:
+        """Whether its stream is one file in pieces, which are the bytes `data` of each message."""
+        data = self.response_class.DESCRIPTOR.fields_by_name.get("data")
+        return self.streams and data is not None and data.type == FieldDescriptor.TYPE_BYTES
 
 
 def operations_of(services: Iterable[ServiceDescriptor]) -> Iterator[Operation]:

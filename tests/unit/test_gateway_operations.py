@@ -86,6 +86,11 @@ def test_head_reads_and_never_acts() -> None:
     assert without_head == acting | {"Preview"}  # a body is no HEAD's
 
 
+def test_a_stream_of_bytes_is_a_file_and_any_other_one_of_events() -> None:
+    files = {name for name, operation in OPERATIONS.items() if operation.gives_file}
+    assert files == {"StreamResult"}
+
+
 def test_another_service_gets_its_routes_from_its_annotations_alone() -> None:
     rule = http_pb2.HttpRule(
         delete="/a/{id}", additional_bindings=[http_pb2.HttpRule(post="/b", body="*")]

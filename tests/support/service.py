@@ -84,7 +84,7 @@ class Service:
         self.gateway = Daemon("gateway", ["entrance_gateway"], root=root, environment=environment)
         self.grpc_port = 0
         self.http_port = 0
-        self._tokens = asyncio.run(_new_tokens(self.data_dir, USERS))
+        self._tokens = asyncio.run(new_tokens(self.data_dir, USERS))
         self._callers: list[Caller] = []
 
     def start_server(self) -> None:
@@ -185,9 +185,9 @@ def end_all_jobs(service: Service) -> None:
     service.admin.client.kill_jobs(job.task_id for job in jobs)
 
 
-async def _new_tokens(data_dir: Path, users: Iterable[str]) -> dict[str, str]:
+async def new_tokens(data_dir: Path, users: Iterable[str]) -> dict[str, str]:
     """Makes the data directory with a token for each user; the server starts on it afterwards."""
-    data_dir.mkdir(mode=0o700)
+    data_dir.mkdir(mode=0o700, exist_ok=True)
     store = SqlStore(f"sqlite:///{data_dir / 'entrance.db'}")
     await store.open()
     secrets = {}

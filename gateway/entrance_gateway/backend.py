@@ -15,6 +15,7 @@ from entrance_gateway import errors
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata
 from entrance_gateway.operations import Operation
+from entrance_gateway.tunnel import CallFailed, NoTunnel, Tunnel
 
 _HEALTH_RPC = "/grpc.health.v1.Health/Check"
 
@@ -30,12 +31,17 @@ class Backend:
         self._settings = settings
         self._given = channel
         self._channel: grpc.aio.Channel | None = channel
+        self._tunnel: Tunnel | None = None
 
     async def __aenter__(self) -> Self:
         self._channel = self._given or _open(self._settings)
+        if self._settings.tunnel:
+            self._tunnel = await Tunnel(self._channel).__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._tunnel is not None:
+            await self._tunnel.__aexit__()
         if self._channel is not None and self._given is None:
             await self._channel.close()
 
@@ -52,6 +58,25 @@ class Backend:
         Raises:
             Refusal: the server answered with an error, or not in time.
         """
+        if self._tunnel is not None:
+            try:
+                answer = await self._tunnel.call(
+                    operation.rpc,
+                    request.SerializeToString(),
+                    metadata,
+                    timeout=self._settings.call_deadline,
+                    repeatable=operation.reads,
+                )
+                return operation.response_class.FromString(answer)
+            except CallFailed as failed:
+                raise errors.from_status(failed.status) from failed
+            except NoTunnel:
+                self._tunnel = None
+        return await self._call_alone(operation, request, metadata)
+
+    async def _call_alone(
+        self, operation: Operation, request: Message, metadata: Metadata
+    ) -> Message:
         rpc = self.channel.unary_unary(
             operation.rpc,
             request_serializer=operation.request_class.SerializeToString,

@@ -23,6 +23,7 @@ class GatewaySettings(BaseSettings):
     message_limit: PositiveInt = Field(
         default=32 * 1024 * 1024, description="bytes of one gRPC answer"
     )
+    tunnel: bool = Field(default=True, description="gather unary calls to the server in one stream")
     max_requests: PositiveInt = Field(
         default=1_000, description="requests at once, streams included"
     )

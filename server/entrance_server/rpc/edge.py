@@ -56,11 +56,15 @@ class Edge(grpc.aio.ServerInterceptor):
         if name in self._handlers:
             return self._handlers[name]
         handler = await continuation(handler_call_details)
-        if handler is not None:
-            self._handlers[name] = handler = self._wrapped(name, handler)
-        return handler
+        return None if handler is None else self.wrapped(name, handler)
 
-    def _wrapped(self, name: str, handler: RpcHandler) -> RpcHandler:
+    def wrapped(self, name: str, handler: RpcHandler) -> RpcHandler:
+        """The handler of a method with the layers around it, made once."""
+        if name not in self._handlers:
+            self._handlers[name] = self._wrap(name, handler)
+        return self._handlers[name]
+
+    def _wrap(self, name: str, handler: RpcHandler) -> RpcHandler:
         method = Method(name, handler.response_streaming)
         call = _decoding(handler)
         for layer in reversed(self._layers):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from entrance.tunnel.v1 import tunnel_pb2_grpc
 from entrance.v1 import entrance_pb2, entrance_pb2_grpc
-from entrance_server.rpc import layers
+from entrance_server.rpc import layers, tunnel
 from entrance_server.rpc.edge import Edge
 from entrance_server.service.auth import Authenticator
 
@@ -71,7 +72,7 @@ def create_server(
             layers.Deadlines(limits.default_deadline),
             layers.Identity(
                 authenticator,
-                open_services=(health.SERVICE_NAME, reflection.SERVICE_NAME),
+                open_services=(health.SERVICE_NAME, reflection.SERVICE_NAME, tunnel.SERVICE),
                 admin_services=(CHANNELZ,),
             ),
             layers.Streams(limits.streams_per_user),
@@ -82,8 +83,13 @@ def create_server(
         options=_options(limits),
         maximum_concurrent_rpcs=limits.concurrent_calls,
     )
+    methods = tunnel.Methods()
     for service in services:
         service.register(service.servicer, server)
+        service.register(service.servicer, cast(grpc.aio.Server, methods))
+    tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(
+        tunnel.TunnelServicer(methods.wrapped(edge)), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection(
         (*(one.name for one in services), health.SERVICE_NAME, reflection.SERVICE_NAME), server

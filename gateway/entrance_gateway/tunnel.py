@@ -1,0 +1,182 @@
+"""Unary calls to the server, those of one turn of the event loop in one message of one stream."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Self
+
+import grpc
+from google.protobuf import duration_pb2
+from google.rpc import code_pb2, status_pb2
+
+from entrance.tunnel.v1 import tunnel_pb2 as pb
+from entrance.tunnel.v1 import tunnel_pb2_grpc
+from entrance_gateway.credentials import Metadata
+
+RECONNECT = 0.1  # seconds between attempts to open the stream
+FULL_MESSAGE = 1024 * 1024  # bytes of calls, beyond which a message is sent without more
+
+
+class CallFailed(Exception):
+    """The call was answered with an error; `status` has its details."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
+class NoTunnel(Exception):
+    """The server has no tunnel: it is older than this gateway. The call was not made."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    call: pb.Call
+    repeatable: bool
+    answer: asyncio.Future[bytes] = field(default_factory=asyncio.Future)
+    sent: bool = False
+    breaks: int = 0  # streams that broke before the answer came
+
+    def fail(self, error: Exception) -> None:
+        """Answers with an error, unless there is an answer."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Tunnel:
+    """The stream, opened anew when it breaks. An async context manager.
+
+    Calls under way in a stream that breaks are sent once more when they only read; others fail as
+    UNAVAILABLE, since nobody knows whether they acted.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = tunnel_pb2_grpc.TunnelServiceStub(channel)
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._unsent: list[_Pending] = []
+        self._given_up: list[int] = []
+        self._something_to_send = asyncio.Event()
+        self._served = True
+        self._carrier: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._carrier = asyncio.create_task(self._carry())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._carrier is not None:
+            self._carrier.cancel()
+            await asyncio.gather(self._carrier, return_exceptions=True)
+        for pending in list(self._pending.values()):
+            pending.fail(_unavailable("The gateway is stopping."))
+
+    async def call(
+        self, method: str, message: bytes, metadata: Metadata, *, timeout: float, repeatable: bool
+    ) -> bytes:
+        """The response of a call, in wire form.
+
+        Raises:
+            CallFailed: the server answered with an error, is away, or did not answer in time.
+            NoTunnel: the server does not know tunnels.
+        """
+        if not self._served:
+            raise NoTunnel
+        limit = duration_pb2.Duration()
+        limit.FromMilliseconds(int(timeout * 1000))
+        call = pb.Call(
+            number=next(self._numbers),
+            method=method,
+            metadata=[pb.Metadata(key=key, value=value) for key, value in metadata],
+            timeout=limit,
+            message=message,
+        )
+        pending = _Pending(call, repeatable)
+        self._pending[call.number] = pending
+        self._queue(pending)
+        try:
+            async with asyncio.timeout(timeout):
+                return await pending.answer
+        except TimeoutError:
+            raise CallFailed(
+                status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No answer in time.")
+            ) from None
+        finally:
+            del self._pending[call.number]
+            if pending.sent and not pending.answer.done():
+                self._given_up.append(call.number)
+                self._something_to_send.set()
+
+    def _queue(self, pending: _Pending) -> None:
+        self._unsent.append(pending)
+        self._something_to_send.set()
+
+    async def _carry(self) -> None:
+        while self._served:
+            await self._something_to_send.wait()
+            stream = self._stub.Carry(self._requests())
+            try:
+                async for response in stream:
+                    for answer in response.answers:
+                        self._take(answer)
+                reason = "The server ended the stream."
+            except grpc.aio.AioRpcError as error:
+                reason = error.details() or error.code().name
+                self._served = error.code() is not grpc.StatusCode.UNIMPLEMENTED
+            finally:
+                stream.cancel()
+            self._stream_broke(reason)
+            await asyncio.sleep(RECONNECT)
+
+    async def _requests(self) -> AsyncIterator[pb.CarryRequest]:
+        while True:
+            await self._something_to_send.wait()
+            while self._unsent or self._given_up:
+                yield self._next_message()
+            self._something_to_send.clear()
+
+    def _next_message(self) -> pb.CarryRequest:
+        size = count = 0
+        for pending in self._unsent:
+            pending.sent = True
+            size += len(pending.call.message)
+            count += 1
+            if size >= FULL_MESSAGE:
+                break
+        request = pb.CarryRequest(
+            calls=[one.call for one in self._unsent[:count] if not one.answer.done()],
+            cancelled=self._given_up,
+        )
+        del self._unsent[:count]
+        self._given_up = []
+        return request
+
+    def _take(self, answer: pb.Answer) -> None:
+        pending = self._pending.get(answer.number)
+        if pending is None or pending.answer.done():
+            return
+        if answer.WhichOneof("outcome") == "error":
+            pending.answer.set_exception(CallFailed(answer.error))
+        else:
+            pending.answer.set_result(answer.message)
+
+    def _stream_broke(self, reason: str) -> None:
+        """Fails what is not known to be safe to repeat, and queues the rest again."""
+        self._unsent = []
+        self._given_up = []
+        for pending in self._pending.values():
+            pending.breaks += 1
+            if not self._served:
+                pending.fail(NoTunnel())
+            elif pending.breaks > 1 or (pending.sent and not pending.repeatable):
+                pending.fail(_unavailable(reason))
+            elif not pending.answer.done():
+                pending.sent = False
+                self._queue(pending)
+
+
+def _unavailable(reason: str) -> CallFailed:
+    return CallFailed(status_pb2.Status(code=code_pb2.UNAVAILABLE, message=reason))

@@ -1,0 +1,1 @@
+"""The protocol between gateway and server for many calls in one stream; internal."""

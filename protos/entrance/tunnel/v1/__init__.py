@@ -1,0 +1,1 @@
+"""The tunnel's messages and stubs, generated from tunnel.proto."""

@@ -28,6 +28,9 @@ PASSED_ENVIRONMENT = (
     "TMPDIR",
 )
 
+# In the environment of user code: by it the processes of a runner that was lost are found.
+SESSION_VARIABLE = "ENTRANCE_SESSION"
+
 REAP_TIMEOUT = 10.0  # seconds
 POLL_INTERVAL = 0.02  # seconds
 
@@ -96,9 +99,9 @@ class LocalLauncher:
         """The working directory of the session's user code."""
         return self.directory(session_id) / "work"
 
-    def environment(self) -> dict[str, str]:
-        """The environment of user code: a few plain variables, nothing of the server's settings."""
-        return {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
+    def environment(self, session_id: str) -> dict[str, str]:
+        """The environment of a session's user code, which has nothing of the server's settings."""
+        return {**_plain_environment(), SESSION_VARIABLE: session_id}
 
     async def launch(self) -> RunnerProcess:
         """Starts a runner that waits for its session; it may not listen yet.
@@ -125,7 +128,7 @@ class LocalLauncher:
                 stderr=output,
                 cwd=self.directory(session_id),
                 start_new_session=True,
-                env=self._runner_environment(),
+                env=_runner_environment(),
             )
 
     async def reap(self, runner: RunnerProcess) -> int | None:
@@ -142,6 +145,8 @@ class LocalLauncher:
             await _gone(runner)
         child = self._children.pop(runner.session_id, None)
         status = child.wait() if child else None  # it has ended, so this only collects its status
+        if status != 0:
+            await _end_orphans(runner.session_id)
         await self.clean(runner)
         return status
 
@@ -153,12 +158,37 @@ class LocalLauncher:
         shutil.rmtree(self.directory(runner.session_id), ignore_errors=True)
         runner.socket.unlink(missing_ok=True)
 
-    def _runner_environment(self) -> dict[str, str]:
-        python_path = os.environ.get("PYTHONPATH")
-        return self.environment() | ({"PYTHONPATH": python_path} if python_path else {})
+
+def _plain_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
+
+
+def _runner_environment() -> dict[str, str]:
+    python_path = os.environ.get("PYTHONPATH")
+    return _plain_environment() | ({"PYTHONPATH": python_path} if python_path else {})
 
 
 async def _gone(runner: RunnerProcess) -> None:
     # a runner that an earlier server started is no child, so that nothing tells of its end
     while runner.is_alive():  # noqa: ASYNC110
         await asyncio.sleep(POLL_INTERVAL)
+
+
+async def _end_orphans(session_id: str) -> None:
+    """Ends what ran below a runner that did not end in order, and that no parent leads to now."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REAP_TIMEOUT):
+            while orphans := await asyncio.to_thread(_of_session, session_id):
+                for process in orphans:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
+                await asyncio.sleep(POLL_INTERVAL)
+
+
+def _of_session(session_id: str) -> list[psutil.Process]:
+    """The living processes that have a session's name in their environment."""
+    return [
+        process
+        for process in psutil.process_iter(["environ"])  # None for those of other users
+        if (process.info["environ"] or {}).get(SESSION_VARIABLE) == session_id
+    ]

@@ -153,7 +153,7 @@ class SessionPool:
             await session.open(
                 group,
                 working_directory=self._launcher.work_directory(session.session_id),
-                environment=self._launcher.environment(),
+                environment=self._launcher.environment(session.session_id),
                 options=options,
                 timeout=self._open_timeout,
             )

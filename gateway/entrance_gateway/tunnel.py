@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeAlias
 
 import grpc
 from google.protobuf import duration_pb2
@@ -15,6 +14,8 @@ from google.rpc import code_pb2, status_pb2
 from entrance.tunnel.v1 import tunnel_pb2 as pb
 from entrance.tunnel.v1 import tunnel_pb2_grpc
 from entrance_gateway.credentials import Metadata
+
+_Stream: TypeAlias = "grpc.aio.StreamStreamCall[pb.CarryRequest, pb.CarryResponse]"
 
 RECONNECT = 0.1  # seconds between attempts to open the stream
 FULL_MESSAGE = 1024 * 1024  # bytes of calls, beyond which a message is sent without more
@@ -106,7 +107,7 @@ class Tunnel:
             ) from None
         finally:
             del self._pending[call.number]
-            if pending.sent and not pending.answer.done():
+            if pending.sent and pending.answer.cancelled():  # by whoever waited for it
                 self._given_up.append(call.number)
                 self._something_to_send.set()
 
@@ -117,26 +118,32 @@ class Tunnel:
     async def _carry(self) -> None:
         while self._served:
             await self._something_to_send.wait()
-            stream = self._stub.Carry(self._requests())
-            try:
-                async for response in stream:
-                    for answer in response.answers:
-                        self._take(answer)
-                reason = "The server ended the stream."
-            except grpc.aio.AioRpcError as error:
-                reason = error.details() or error.code().name
-                self._served = error.code() is not grpc.StatusCode.UNIMPLEMENTED
-            finally:
-                stream.cancel()
-            self._stream_broke(reason)
+            self._stream_broke(await self._carry_until_it_breaks())
             await asyncio.sleep(RECONNECT)
 
-    async def _requests(self) -> AsyncIterator[pb.CarryRequest]:
+    async def _carry_until_it_breaks(self) -> str:
+        """Sends calls and takes answers in one stream; tells why it broke."""
+        stream: _Stream = self._stub.Carry()
+        sending = asyncio.create_task(self._send(stream))
+        try:
+            while isinstance(response := await stream.read(), pb.CarryResponse):
+                for answer in response.answers:
+                    self._take(answer)
+            return "The server ended the stream."
+        except grpc.aio.AioRpcError as error:
+            self._served = error.code() is not grpc.StatusCode.UNIMPLEMENTED
+            return error.details() or error.code().name
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            stream.cancel()
+
+    async def _send(self, stream: _Stream) -> None:
         while True:
             await self._something_to_send.wait()
-            while self._unsent or self._given_up:
-                yield self._next_message()
             self._something_to_send.clear()
+            while self._unsent or self._given_up:
+                await stream.write(self._next_message())
 
     def _next_message(self) -> pb.CarryRequest:
         size = count = 0

@@ -1,0 +1,181 @@
+"""Calls through the tunnel give what ordinary calls give, and none holds up another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from entrance.tunnel.v1 import tunnel_pb2, tunnel_pb2_grpc
+from entrance.v1 import entrance_pb2 as pb
+from entrance_gateway.tunnel import CallFailed, NoTunnel, Tunnel
+from entrance_server.domain import errors
+from tests.contract.grpc_edge import (
+    AS_ALICE,
+    PATIENCE,
+    Metadata,
+    Services,
+    connected,
+    edge_server,
+    serving,
+)
+
+STATUS = "/entrance.v1.EntranceService/Status"
+KILL = "/entrance.v1.EntranceService/Kill"
+
+
+@asynccontextmanager
+async def tunnel_to(services: Services) -> AsyncIterator[Tunnel]:
+    async with serving(services) as channel, Tunnel(channel) as tunnel:
+        yield tunnel
+
+
+async def status(
+    tunnel: Tunnel, id: str = "7", *, metadata: Metadata = AS_ALICE, timeout: float = PATIENCE
+) -> pb.StatusResponse:
+    message = pb.StatusRequest(id=id).SerializeToString()
+    answer = await tunnel.call(STATUS, message, metadata, timeout=timeout, repeatable=True)
+    return pb.StatusResponse.FromString(answer)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - the fake has no event for this
+        await asyncio.sleep(0.01)
+
+
+async def failure(call: Any) -> Any:
+    with pytest.raises(CallFailed) as caught:
+        await call
+    return caught.value.status
+
+
+async def test_a_call_gives_what_an_ordinary_call_gives() -> None:
+    async with tunnel_to(Services()) as tunnel:
+        assert (await status(tunnel)).task_id == 7
+
+
+async def test_many_calls_at_once_get_each_its_own_answer() -> None:
+    services = Services()
+    async with tunnel_to(services) as tunnel:
+        await asyncio.gather(*(status(tunnel, str(number)) for number in range(500)))
+    assert sorted(int(asked[1]) for asked in services.asked) == list(range(500))
+
+
+async def test_each_call_is_checked_by_its_own_credentials() -> None:
+    async with tunnel_to(Services()) as tunnel:
+        good, bad = await asyncio.gather(
+            status(tunnel), failure(status(tunnel, metadata=(("authorization", "Bearer x"),)))
+        )
+    assert good.task_id == 7
+    assert bad.code == code_pb2.UNAUTHENTICATED
+
+
+async def test_an_error_comes_with_its_details() -> None:
+    wrong = errors.InvalidRequest(
+        "No.", reason="WRONG", err_code=20004, violations=[errors.FieldViolation("id", "is wrong")]
+    )
+    async with tunnel_to(Services(error=wrong)) as tunnel:
+        told = await failure(status(tunnel))
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in told.details:
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    assert (told.code, told.message) == (code_pb2.INVALID_ARGUMENT, "No.")
+    assert (info.reason, info.metadata["errCode"]) == ("WRONG", "20004")
+    assert bad.field_violations[0].field == "id"
+
+
+async def test_an_unknown_method_is_refused() -> None:
+    async with tunnel_to(Services()) as tunnel:
+        call = tunnel.call("/x.Y/Z", b"", AS_ALICE, timeout=PATIENCE, repeatable=True)
+        assert (await failure(call)).code == code_pb2.UNIMPLEMENTED
+
+
+async def test_bytes_that_are_no_message_are_refused() -> None:
+    async with tunnel_to(Services()) as tunnel:
+        call = tunnel.call(STATUS, b"\xff", AS_ALICE, timeout=PATIENCE, repeatable=True)
+        assert (await failure(call)).code == code_pb2.INVALID_ARGUMENT
+
+
+async def test_a_slow_call_holds_up_no_other() -> None:
+    services = Services(gate=asyncio.Event())
+    async with tunnel_to(services) as tunnel, asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(status(tunnel))
+        await services.started.wait()
+        unknown = tunnel.call("/x.Y/Z", b"", AS_ALICE, timeout=PATIENCE, repeatable=True)
+        assert (await failure(unknown)).code == code_pb2.UNIMPLEMENTED
+        assert not slow.done()
+        assert services.gate is not None
+        services.gate.set()
+
+
+async def test_a_call_that_takes_too_long_fails_and_is_cancelled_at_the_server() -> None:
+    services = Services(gate=asyncio.Event())
+    async with tunnel_to(services) as tunnel:
+        told = await failure(status(tunnel, timeout=0.2))
+        await services.released.wait()
+    assert told.code == code_pb2.DEADLINE_EXCEEDED
+
+
+async def test_a_caller_that_goes_away_cancels_its_call_at_the_server() -> None:
+    services = Services(gate=asyncio.Event())
+    async with tunnel_to(services) as tunnel:
+        call = asyncio.create_task(status(tunnel))
+        await services.started.wait()
+        call.cancel()
+        await services.released.wait()
+
+
+async def test_the_end_of_the_stream_cancels_its_calls_at_the_server() -> None:
+    services = Services(gate=asyncio.Event())
+    async with serving(services) as channel:
+        stream = tunnel_pb2_grpc.TunnelServiceStub(channel).Carry()
+        call = tunnel_pb2.Call(
+            number=1,
+            method=STATUS,
+            metadata=[tunnel_pb2.Metadata(key=key, value=value) for key, value in AS_ALICE],
+        )
+        await stream.write(tunnel_pb2.CarryRequest(calls=[call]))
+        await services.started.wait()
+        stream.cancel()
+        await services.released.wait()
+
+
+async def test_calls_that_only_read_survive_a_broken_stream_and_others_fail() -> None:
+    first, second = Services(gate=asyncio.Event()), Services()
+    old = edge_server(first)
+    port = old.add_insecure_port("127.0.0.1:0")
+    await old.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, Tunnel(channel) as tunnel:
+        reading = asyncio.create_task(status(tunnel))
+        kill = pb.KillRequest(id="7").SerializeToString()
+        acting = asyncio.create_task(
+            tunnel.call(KILL, kill, AS_ALICE, timeout=PATIENCE, repeatable=False)
+        )
+        await eventually(lambda: len(first.asked) == 2)
+        new = edge_server(second)
+        await old.stop(grace=None)
+        new.add_insecure_port(f"127.0.0.1:{port}")
+        await new.start()
+        assert (await failure(acting)).code == code_pb2.UNAVAILABLE
+        assert (await reading).task_id == 7
+        await new.stop(grace=None)
+    assert len(second.asked) == 1
+
+
+async def test_a_server_that_is_away_is_told_at_once() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel, Tunnel(channel) as tunnel:
+        assert (await failure(status(tunnel))).code == code_pb2.UNAVAILABLE
+
+
+async def test_a_server_without_a_tunnel_is_found_out() -> None:
+    async with connected(grpc.aio.server()) as channel, Tunnel(channel) as tunnel:
+        with pytest.raises(NoTunnel):
+            await status(tunnel)
+        with pytest.raises(NoTunnel):
+            await status(tunnel)

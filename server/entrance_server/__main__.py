@@ -20,14 +20,21 @@ def main() -> int:
     options = _parser().parse_args()
     given = {name: value for name, value in vars(options).items() if value is not None}
     ready_file = given.pop("ready_file", None)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         settings = read_settings(given.pop("config", None), **given)
+        _configure_log(settings.log_level)
         asyncio.run(serve(settings, ready_file=ready_file))
     except (ConfigError, StartError, DataDirError, StoreUnavailable) as error:
         print(f"entrance server: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _configure_log(level: str) -> None:
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal, Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -89,6 +89,8 @@ class ServerSettings(BaseSettings):
     """Streams (log, progress, watch, results) that one user may have open at once."""
     shutdown_grace: Seconds = 5.0
     """Seconds that calls have to finish when the server stops."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least serious lines of the server's own log; `debug` has one for each call."""
 
     @property
     def database_url(self) -> str:

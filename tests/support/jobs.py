@@ -41,7 +41,8 @@ def is_ours(text: str) -> bool:
 
 def said(job: JobHandle, text: str) -> None:
     """Waits until a job has printed a line."""
-    until(lambda: text in texts(job), f"job {job.task_id} prints {text!r}")
+    until(lambda: text in texts(job) or job.status().is_final, f"job {job.task_id} prints {text!r}")
+    assert text in texts(job)
 
 
 def became(job: JobHandle, *statuses: JobStatus) -> JobStatus:

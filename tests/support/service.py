@@ -114,6 +114,11 @@ class Service:
         self.server.kill()
         self.start_server()
 
+    def restart_gateway(self) -> None:
+        """Kills the gateway without a warning, and starts another one."""
+        self.gateway.kill()
+        self.start_gateway()
+
     @cached_property
     def admin(self) -> Caller:
         return self.caller_with((self.data_dir / "admin.token").read_text().strip())

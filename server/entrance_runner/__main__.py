@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
-from entrance_runner import server
+from entrance_runner import guard
 
 ORPHAN_TIMEOUT = 600.0  # seconds
 
 
-def main() -> None:
-    """Reads the command line and serves."""
+def main() -> int:
+    """Reads the command line and serves, in a process that another one guards.
+
+    Returns:
+        The exit status.
+    """
+    arguments = _arguments()
+    with _socket_path(arguments.address) as path, _scratch() as scratch:
+        status = guard.run(lambda: _serve(path, scratch, arguments.orphan_timeout))
+    return guard.exit_like(status)
+
+
+def _serve(path: Path, scratch: Path, orphan_timeout: float) -> None:
+    import asyncio  # here, to keep the guard small
+    import logging
+
+    from entrance_runner import server
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(server.serve(path, scratch=scratch, orphan_timeout=orphan_timeout))
+
+
+@contextlib.contextmanager
+def _socket_path(address: str) -> Iterator[Path]:
+    path = Path(address.removeprefix("unix:"))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="entrance-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m entrance_runner", description=__doc__)
     parser.add_argument("--address", required=True, help="the socket to listen on, unix:/path")
     parser.add_argument(
@@ -25,9 +64,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.address.startswith("unix:/"):
         parser.error(f"--address must be unix:/ and an absolute path, not {arguments.address!r}")
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(server.serve(arguments.address, orphan_timeout=arguments.orphan_timeout))
+    return arguments
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

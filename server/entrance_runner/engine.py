@@ -25,13 +25,6 @@ class InvalidOption(Exception):
     """A setting that the engine does not know or can't read; the message says what to change."""
 
 
-class Moment(enum.StrEnum):
-    """When a setting acts."""
-
-    STARTUP = "startup"
-    RUNTIME = "runtime"
-
-
 class ParameterType(enum.StrEnum):
     """How the text of a setting is read."""
 
@@ -42,12 +35,11 @@ class ParameterType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A setting that an engine takes."""
+    """A setting that an engine takes when a session is opened."""
 
     name: str
     type: ParameterType
     description: str
-    moment: Moment = Moment.STARTUP
 
     def check(self, text: str) -> None:
         """Checks the text of a value.
@@ -101,6 +93,9 @@ class Level(enum.StrEnum):
 
 class Report(Protocol):
     """Where a session tells what a run does; printed text goes to the context's `output`."""
+
+    def begun(self) -> None:
+        """Tells that the code runs now, and so can be interrupted and frozen; a must."""
 
     def progress(self, progress: Progress) -> None:
         """Tells how far the run is."""
@@ -159,10 +154,7 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     async def interrupt(self) -> None:
-        """Asks the running code to end; at most once in a run, perhaps before the code began.
-
-        May wait for the code to begin: it is given the grace period of the call.
-        """
+        """Asks the running code to end; called once in a run at most, after it has begun."""
 
     @abc.abstractmethod
     async def close(self) -> None:
@@ -202,7 +194,7 @@ class Engine(abc.ABC):
         Raises:
             InvalidOption: a setting is not known, or its value is not of its type.
         """
-        known = {p.name: p for p in cls.parameters if p.moment is Moment.STARTUP}
+        known = {parameter.name: parameter for parameter in cls.parameters}
         for name, text in options.items():
             if name not in known:
                 names = ", ".join(sorted(known)) or "none"

@@ -36,7 +36,6 @@ class EventBuffer:
         self._entries: list[_Entry] = []
         self._bytes = 0
         self._last_seq = 0
-        self._acknowledged = 0
         self._ended = False
         self._abandoned = False
         self._reader = 0
@@ -88,7 +87,6 @@ class EventBuffer:
         count = bisect.bisect_right(self._entries, seq, key=attrgetter("seq"))
         self._bytes -= sum(entry.bytes for entry in self._entries[:count])
         del self._entries[:count]
-        self._acknowledged = max(self._acknowledged, min(seq, self._last_seq))
         self._notify()
 
     def abandon(self) -> None:

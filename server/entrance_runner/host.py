@@ -88,7 +88,6 @@ class Host:
             raise WrongState(f"this runner has the session {self.session_id} already")
         engine = engines.find_engine(engine_type, self._finder)
         engine.check_options(options)
-        version = engine.version()
         context = SessionContext(
             session_id=session_id,
             user=user,
@@ -101,6 +100,7 @@ class Host:
         )
         self._engine, self.session_id, self.engine_type = engine, session_id, engine_type
         try:
+            version = await asyncio.to_thread(engine.version)
             self._session = await engine().open(context)
         except EngineUnavailable as error:
             printed = self._output.discard().decode(errors="replace").strip()
@@ -161,8 +161,8 @@ class Host:
     async def close(self) -> None:
         """Ends the session and whatever runs in it."""
         if self._run is not None:
-            self._run.events.abandon()
             await self._run.interrupt(0)
+            self._run.events.abandon()
         await self._processes.kill()
         if self._session is not None:
             await self._session.close()

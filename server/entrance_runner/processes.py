@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from entrance_runner import prctl
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +25,7 @@ KILL_TIMEOUT = 10.0  # seconds
 RESCAN = 0.005  # seconds
 REAP_DELAY = 0.1  # seconds, so that many ends are one scan
 
-_PR_SET_CHILD_SUBREAPER = 36
 _STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
-
-
-def become_subreaper() -> bool:
-    """Makes this process the parent of orphans below it; tells whether the system can do that."""
-    if sys.platform != "linux":
-        return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 class Processes:
@@ -50,7 +41,7 @@ class Processes:
     @contextlib.contextmanager
     def adopting(self) -> Iterator[None]:
         """Reaps orphans while the context is open."""
-        if not become_subreaper():
+        if not prctl.become_subreaper():
             log.warning(
                 "this system has no subreaper: a process that leaves its parent can't be ended"
             )

@@ -8,9 +8,7 @@ import logging
 
 import psutil
 
-from entrance.engine.v1 import engine_pb2 as pb
-from entrance.v1 import entrance_pb2
-from entrance_runner import lines
+from entrance_runner import lines, wire
 from entrance_runner.engine import Level, Progress, RunRequest, Session
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.events import EventBuffer
@@ -21,13 +19,17 @@ from entrance_runner.results import ResultFile
 
 log = logging.getLogger(__name__)
 
+BEGIN_TIMEOUT = 5.0  # seconds that a pause waits for the code to begin
 FIRST_MEASURE = 0.25  # seconds, so that a short run has one
 MEASURE_INTERVAL = 1.0  # seconds
 KILL_INTERVAL = 0.1  # seconds
 
 
 class Run:
-    """A run of a session; `execute` is its life, the other methods act on it meanwhile."""
+    """A run of a session; `execute` is its life, the other methods act on it meanwhile.
+
+    It is what its session reports to.
+    """
 
     def __init__(
         self, request: RunRequest, session: Session, output: OutputPipe, processes: Processes
@@ -47,29 +49,23 @@ class Run:
 
     async def execute(self) -> None:
         """Runs the code to its end, ends what it left behind, and tells how it went."""
-        before = await asyncio.to_thread(self._processes.living)
-        self.progress(self._progress)
-        async with asyncio.TaskGroup() as tasks:
-            pump = tasks.create_task(self._output.pump(self.events.log))
-            meter = tasks.create_task(self._measure())
-            self._code = tasks.create_task(self._run_code())
-            self._begun.set()
-            failure = await self._code
-            await self._clean_up(before)
-            self._output.end()
-            await pump
-            meter.cancel()
+        try:
+            failure = await self._execute()
+        except Exception as error:
+            failure = self._internal(error)
+        self._end_control()
         await self._tell_end(failure)
 
     async def interrupt(self, grace: float) -> None:
         """Ends the run: asks the code to end, then kills every process that is left."""
-        if self._interrupted or self._over.is_set():
+        if self._interrupted:
             return
-        self._interrupted = True
-        await self._begun.wait()
+        self._interrupted = not self._over.is_set()
         try:
             async with asyncio.timeout(grace):
-                await self._session.interrupt()
+                await self._begun.wait()
+                if not self._over.is_set():
+                    await self._session.interrupt()
                 await self.resume()
                 await self._over.wait()
         except TimeoutError:
@@ -80,6 +76,8 @@ class Run:
 
     async def pause(self) -> None:
         """Freezes every process; a run that is ending is left alone."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._begun.wait(), BEGIN_TIMEOUT)
         async with self._control:
             if not (self.paused or self._interrupted or self._over.is_set()):
                 self.paused = True
@@ -92,48 +90,36 @@ class Run:
                 self.paused = False
                 self._processes.thaw()
 
+    def begun(self) -> None:
+        """Notes that the code runs, and can be frozen and interrupted."""
+        self._begun.set()
+
     def progress(self, progress: Progress) -> None:
         """Tells how far the run is."""
         self._progress = progress
-        self.events.progress(
-            pb.ProgressEvent(
-                progress=progress.fraction,
-                progress_info=[
-                    entrance_pb2.ProgressInfo(
-                        id=part.id,
-                        succeed_tasks=part.succeeded,
-                        failed_tasks=part.failed,
-                        running_tasks=part.running,
-                        total_tasks=part.total,
-                    )
-                    for part in progress.parts
-                ],
-            )
-        )
+        self.events.progress(wire.progress_event(progress))
 
     async def result(self, result: ResultFile) -> None:
         """Tells that a result set is complete."""
-        await self.events.result(
-            pb.ResultEvent(
-                file_name=result.file_name,
-                result_set=entrance_pb2.ResultSet(
-                    index=result.index,
-                    type=entrance_pb2.ResultType.Value(f"RESULT_TYPE_{result.kind}"),
-                    media_type=result.media_type,
-                    row_count=result.row_count,
-                    size_bytes=result.size_bytes,
-                    columns=[
-                        entrance_pb2.Column(name=column.name, data_type=column.data_type)
-                        for column in result.columns
-                    ],
-                    statement=result.statement,
-                ),
-            )
-        )
+        await self.events.result(wire.result_event(result))
 
     async def message(self, level: Level, text: str) -> None:
         """Adds a line of the runner's own to the log."""
         await self.events.log(lines.message(level, text).encode())
+
+    async def _execute(self) -> RunFailed | None:
+        before = await asyncio.to_thread(self._processes.living)
+        self.progress(self._progress)
+        async with asyncio.TaskGroup() as tasks:
+            pump = tasks.create_task(self._output.pump(self.events.log))
+            meter = tasks.create_task(self._measure())
+            self._code = tasks.create_task(self._run_code())
+            failure = await self._code
+            await self._clean_up(before)
+            self._output.end()
+            await pump
+            meter.cancel()
+        return failure
 
     async def _run_code(self) -> RunFailed | None:
         try:
@@ -143,8 +129,7 @@ class Run:
         except asyncio.CancelledError:
             return RunFailed(ErrorCode.ENGINE_DIED, "the engine did not notice that it was killed")
         except Exception as error:
-            log.exception("run %s failed in the runner", self.request.run_id)
-            return RunFailed(ErrorCode.INTERNAL, f"the runner failed: {error!r}")
+            return self._internal(error)
         return None
 
     async def _kill(self) -> None:
@@ -160,36 +145,31 @@ class Run:
             self._code.cancel()
 
     async def _clean_up(self, before: set[psutil.Process]) -> None:
-        self._over.set()
+        self._end_control()
         await self.resume()
         await self._processes.kill(keep=before)
+
+    def _end_control(self) -> None:
+        self._over.set()
+        self._begun.set()
 
     async def _measure(self) -> None:
         meter = await asyncio.to_thread(ResourceMeter, self._processes)
         await asyncio.sleep(FIRST_MEASURE)
         while True:
             used = await asyncio.to_thread(meter.measure)
-            self.events.resource(
-                pb.ResourceEvent(
-                    memory_bytes=used.memory_bytes, cores=used.cores, processes=used.processes
-                )
-            )
+            self.events.resource(wire.resource_event(used))
             await asyncio.sleep(MEASURE_INTERVAL)
 
     async def _tell_end(self, failure: RunFailed | None) -> None:
         if self._interrupted:
             failure = RunFailed(ErrorCode.CANCELLED, "the run was interrupted")
-            status = entrance_pb2.JOB_STATUS_CANCELLED
         elif failure:
             await self.message(Level.ERROR, failure.message)
-            status = entrance_pb2.JOB_STATUS_FAILED
-        else:
-            if self._progress.fraction < 1:
-                self.progress(Progress(1.0, self._progress.parts))
-            status = entrance_pb2.JOB_STATUS_SUCCEED
-        error = (
-            entrance_pb2.JobError(code=failure.code, message=failure.message) if failure else None
-        )
-        self.events.end(
-            pb.EndEvent(status=status, error=error, session_usable=self._session.usable)
-        )
+        elif self._progress.fraction < 1:
+            self.progress(Progress(1.0, self._progress.parts))
+        self.events.end(wire.end_event(failure, session_usable=self._session.usable))
+
+    def _internal(self, error: Exception) -> RunFailed:
+        log.error("run %s failed in the runner", self.request.run_id, exc_info=error)
+        return RunFailed(ErrorCode.INTERNAL, f"the runner failed: {error!r}")

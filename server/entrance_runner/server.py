@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -22,15 +21,18 @@ STOP_GRACE = 1.0  # seconds that open streams have to take the last events
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
-async def serve(address: str, *, orphan_timeout: float) -> None:
-    """Serves on `address` (`unix:/path`) until Close, SIGTERM, or too long without a server."""
+async def serve(path: Path, *, scratch: Path, orphan_timeout: float) -> None:
+    """Serves on a socket until Close, SIGTERM, or too long without a server.
+
+    `scratch` is a private directory.
+    """
     stop = asyncio.Event()
     presence = Presence()
     processes = Processes()
-    with _stopping_on_signals(stop), processes.adopting(), _scratch() as scratch:
+    with _stopping_on_signals(stop), processes.adopting():
         async with asyncio.TaskGroup() as tasks:
             host = Host(tasks=tasks, processes=processes, scratch=scratch)
-            async with _listening(address, EngineServicer(host, presence, stop.set)):
+            async with _listening(path, EngineServicer(host, presence, stop.set)):
                 orphan = tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop))
                 await stop.wait()
                 orphan.cancel()
@@ -50,17 +52,10 @@ def _stopping_on_signals(stop: asyncio.Event) -> Iterator[None]:
     yield
 
 
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="entrance-", ignore_cleanup_errors=True) as path:
-        yield Path(path)
-
-
 @contextlib.asynccontextmanager
-async def _listening(address: str, servicer: EngineServicer) -> AsyncIterator[None]:
+async def _listening(path: Path, servicer: EngineServicer) -> AsyncIterator[None]:
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
     engine_pb2_grpc.add_EngineServiceServicer_to_server(servicer, server)
-    path = address.removeprefix("unix:")
     mask = os.umask(0o177)  # the socket is the owner's alone from its first moment
     try:
         server.add_insecure_port(f"unix:{path}~")
@@ -72,5 +67,3 @@ async def _listening(address: str, servicer: EngineServicer) -> AsyncIterator[No
         yield
     finally:
         await server.stop(STOP_GRACE)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)

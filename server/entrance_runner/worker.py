@@ -104,6 +104,7 @@ class WorkerSession(Session):
             result_directory=str(request.result_directory),
             options=dict(request.options),
         )
+        report.begun()
         while (message := await self._receive())["kind"] != "end":
             match message:
                 case {"kind": "progress", "fraction": fraction, "parts": parts}:

@@ -11,13 +11,16 @@ messages, however much a run shows.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import signal
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from ipykernel.displayhook import ZMQShellDisplayHook
@@ -106,6 +109,39 @@ class ResultHook(ZMQShellDisplayHook):
         super().write_format_data(_results(self.shell).note(format_dict), {})
 
 
+class Interrupts:
+    """Lets SIGINT reach code alone: one that comes between two parts of a cell hits the next.
+
+    Anywhere else it could end the kernel, or be lost.
+    """
+
+    def __init__(self) -> None:
+        self._running = False
+        self._pending = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Is the handler of the signal."""
+        if self._running:
+            raise KeyboardInterrupt
+        self._pending = True
+
+    def forget(self) -> None:
+        """Forgets an interrupt that came too late."""
+        self._pending = False
+
+    @contextlib.contextmanager
+    def reaching(self) -> Iterator[None]:
+        """Raises KeyboardInterrupt for a signal that comes in the context, or came before."""
+        self._running = True
+        try:
+            if self._pending:
+                self._pending = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._running = False
+
+
 class Shell(ZMQInteractiveShell):
     """Runs cells; tracebacks go to the standard error output, in order with what was printed."""
 
@@ -114,7 +150,8 @@ class Shell(ZMQInteractiveShell):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.results = ResultStore()
-        self.begun = False
+        self._interrupts = Interrupts()
+        self._begun = False
         self.failed_line = 0
         self.failed_text = ""
         super().__init__(*args, **kwargs)
@@ -123,6 +160,13 @@ class Shell(ZMQInteractiveShell):
         """Takes the session's own directory, since IPython would make one in the user's home."""
         super().init_ipython_dir(ipython_dir or self.config.IPKernelApp.ipython_dir)
 
+    def begin(self, result_directory: str) -> None:
+        """Prepares for a cell."""
+        self._begun = False
+        self._interrupts.forget()
+        signal.signal(signal.SIGINT, self._interrupts.handle)
+        self.results.begin(result_directory)
+
     def init_display_formatter(self) -> None:
         """Puts our formatter in IPython's place."""
         self.display_formatter = ResultFormatter(parent=self)
@@ -130,10 +174,11 @@ class Shell(ZMQInteractiveShell):
 
     async def run_code(self, *args: Any, **kwargs: Any) -> Any:
         """Runs a part of a cell, and before the first one tells that the cell begins."""
-        if not self.begun:
-            self.begun = True
+        if not self._begun:
+            self._begun = True
             cast(ResultPublisher, self.display_pub).publish_begun()
-        return await super().run_code(*args, **kwargs)
+        with self._interrupts.reaching():
+            return await super().run_code(*args, **kwargs)
 
     def system(self, command: str) -> None:
         """Runs `!command` with our own output, and so in order with what was printed."""
@@ -169,11 +214,16 @@ class Kernel(IPythonKernel):
 
     shell_class = Shell
 
+    def pre_handler_hook(self) -> None:
+        """Leaves the handler of SIGINT alone."""
+
+    def post_handler_hook(self) -> None:
+        """Leaves the handler of SIGINT alone."""
+
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Runs code, and tells in the reply which line raised."""
         shell = cast(Shell, self.shell)
-        shell.begun = False
-        shell.results.begin(kwargs["cell_meta"][RESULT_DIRECTORY])
+        shell.begin(kwargs["cell_meta"][RESULT_DIRECTORY])
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         finally:

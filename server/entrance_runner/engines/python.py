@@ -80,7 +80,6 @@ class PythonSession(Session):
         self._client: AsyncKernelClient = manager.client()
         self._client.start_channels(stdin=False, hb=False, control=False)
         self._death = asyncio.create_task(process.wait())
-        self._begun = asyncio.Event()
 
     @property
     def usable(self) -> bool:
@@ -104,7 +103,6 @@ class PythonSession(Session):
 
     async def run(self, request: RunRequest, report: Report) -> None:
         """Runs code as one cell."""
-        self._begun.clear()
         execution = asyncio.create_task(self._execute(request, report))
         try:
             await asyncio.wait({execution, self._death}, return_when=asyncio.FIRST_COMPLETED)
@@ -117,8 +115,7 @@ class PythonSession(Session):
             raise RunFailed(ErrorCode.PYTHON_EXCEPTION, _error_text(reply))
 
     async def interrupt(self) -> None:
-        """Raises KeyboardInterrupt in the code, once that has begun."""
-        await self._begun.wait()
+        """Raises KeyboardInterrupt in the code."""
         await self._manager.interrupt_kernel()
 
     async def close(self) -> None:
@@ -133,7 +130,7 @@ class PythonSession(Session):
         while not _is_idle(message := await self._next("iopub", message_id)):
             data = message["content"].get("data", {})
             if BEGUN in data:
-                self._begun.set()
+                report.begun()
             elif RESULT in data:
                 await report.result(ResultFile.from_json(data[RESULT]))
         try:

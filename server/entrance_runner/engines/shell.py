@@ -55,11 +55,9 @@ class ShellSession(Session):
     def __init__(self, context: SessionContext, shell: str) -> None:
         self._context = context
         self._shell = shell
-        self._begun = asyncio.Event()
 
     async def run(self, request: RunRequest, report: Report) -> None:
         """Runs a script from a file: neither its size nor what it reads from its input matters."""
-        self._begun.clear()
         script = self._context.scratch / "script"
         await asyncio.to_thread(script.write_text, request.code, encoding="utf-8", newline="")
         try:
@@ -71,14 +69,13 @@ class ShellSession(Session):
             )
         except OSError as error:
             raise RunFailed(ErrorCode.ENGINE_DIED, f"the shell does not start: {error}") from None
-        self._begun.set()
+        report.begun()
         status = await process.wait()
         if status != 0:
             raise RunFailed(ErrorCode.SHELL_EXIT, exit_text(status))
 
     async def interrupt(self) -> None:
         """Sends SIGTERM to the script and to everything that it started."""
-        await self._begun.wait()
         self._context.processes.signal(signal.SIGTERM)
 
     async def close(self) -> None:

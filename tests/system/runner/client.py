@@ -63,9 +63,15 @@ class RunnerClient:
     def socket(self) -> Path:
         return self.directory / "runner.sock"
 
+    @property
+    def host(self) -> psutil.Process:
+        """The process that hosts the session; the one that a server starts only guards it."""
+        (host,) = psutil.Process(self.process.pid).children()
+        return host
+
     def below(self) -> list[psutil.Process]:
-        """Every living process below the runner."""
-        processes = psutil.Process(self.process.pid).children(recursive=True)
+        """Every living process below the host."""
+        processes = self.host.children(recursive=True)
         return [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
 
     async def open(
@@ -151,7 +157,7 @@ class RunnerClient:
 
     def memory(self) -> int:
         """Bytes that the runner itself uses."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
+        return int(self.host.memory_info().rss)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits for something to become true outside."""
@@ -177,7 +183,11 @@ class RunnerClient:
 
 @contextlib.asynccontextmanager
 async def started_runner(
-    directory: Path, *, orphan_timeout: float = 60, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *,
+    orphan_timeout: float = 60,
+    exit_status: int = 0,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RunnerClient]:
     """A runner; at the end it and everything below it must be gone."""
     address = f"unix:{directory}/runner.sock"
@@ -193,12 +203,16 @@ async def started_runner(
     try:
         yield runner
     finally:
-        below = runner.below() if process.returncode is None else []
+        family = (
+            psutil.Process(process.pid).children(recursive=True)
+            if process.returncode is None
+            else []
+        )
         if process.returncode is None:
             process.terminate()
         async with asyncio.timeout(DEADLINE):
             await process.wait()
         await runner.channel.close()
-    assert process.returncode == 0
-    assert not [child for child in below if child.is_running()]
+    assert process.returncode == exit_status
+    assert not [child for child in family if child.is_running()]
     assert not runner.socket.exists()

@@ -1,6 +1,7 @@
 """How a runner starts and ends."""
 
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 async def test_a_runner_waits_without_an_engine(runner: RunnerClient) -> None:
     await runner.until(runner.socket.exists)
     description = await runner.describe()
-    assert description == pb.DescribeResponse(pid=runner.process.pid)
+    assert description == pb.DescribeResponse(pid=runner.host.pid)
     with pytest.raises(grpc.aio.AioRpcError, match="open a session before a run") as error:
         await runner.start("true", "sh")
     assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
@@ -87,6 +88,19 @@ async def test_close_ends_the_runner_and_whatever_runs(runner: RunnerClient) -> 
     assert await runner.close() == 0
     assert not alive(processes)
     assert not runner.socket.exists()
+
+
+@pytest.mark.parametrize("killed", ["host", "guard"])
+async def test_a_runner_that_is_killed_leaves_nothing_behind(tmp_path: Path, killed: str) -> None:
+    async with started_runner(tmp_path, exit_status=-signal.SIGKILL) as runner:
+        processes = [*await sleeping(runner), runner.host]
+        if killed == "host":
+            runner.host.kill()
+        else:
+            runner.process.kill()
+        assert await runner.process.wait() == -signal.SIGKILL
+        await runner.until(lambda: not alive(processes))
+        await runner.until(lambda: not runner.socket.exists())
 
 
 async def test_who_follows_a_run_while_the_session_closes_sees_its_end(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import grpc
@@ -11,13 +11,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from entrance_gateway import health
+from entrance_gateway import health, openapi
 from entrance_gateway.backend import Backend
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.edge import Admission, Edge
 from entrance_gateway.endpoints import Gateway, endpoint_for
 from entrance_gateway.operations import SERVICES, operations_of
 from entrance_gateway.paths import PathTemplate
+from entrance_gateway.reference import Reference
 from entrance_gateway.routing import resources, unknown_path
 
 
@@ -50,9 +51,14 @@ def create_app(settings: GatewaySettings, channel: grpc.aio.Channel | None = Non
 
 
 def _endpoints(gateway: Gateway) -> Iterable[tuple[PathTemplate, str, ASGIApp]]:
-    admission = Admission(gateway.settings.max_requests)  # leaves the probes out
+    admission = Admission(gateway.settings.max_requests)  # leaves probes and reference out
     for operation in operations_of(SERVICES):
         endpoint = admission.guard(endpoint_for(operation, gateway))
         yield from ((operation.path, verb, endpoint) for verb in operation.verbs)
-    for path, probe in (("/health", health.alive), ("/ready", health.Readiness(gateway.backend))):
-        yield from ((PathTemplate.parse(path), verb, probe) for verb in ("GET", "HEAD"))
+    others: Mapping[str, ASGIApp] = {
+        "/health": health.alive,
+        "/ready": health.Readiness(gateway.backend),
+        openapi.PATH: Reference(),
+    }
+    for path, other in others.items():
+        yield from ((PathTemplate.parse(path), verb, other) for verb in ("GET", "HEAD"))

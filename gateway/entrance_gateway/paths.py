@@ -48,6 +48,9 @@ class PathTemplate:
                 return None
         return values
 
+    def __str__(self) -> str:
+        return "/" + "/".join(self.segments)
+
     @property
     def rank(self) -> tuple[bool, ...]:
         """Sorts a literal before a variable at the same place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +21,11 @@ class Resource(BaseRoute):
         self.path = path
         self._endpoints = dict(endpoints)
         self._allowed = ", ".join(sorted({*endpoints, "OPTIONS"}))
+
+    @property
+    def verbs(self) -> Collection[str]:
+        """Every verb that has an endpoint."""
+        return self._endpoints.keys()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether a request is for this path, with its variables and the operation's name."""

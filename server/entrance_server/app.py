@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import grpc.aio
@@ -24,11 +25,23 @@ from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
 from entrance_server.results import ResultFiles
-from entrance_server.rpc.server import SERVICE, Limits, create_server, entrance
+from entrance_server.rpc.administration import AdministrationServicer
+from entrance_server.rpc.server import (
+    SERVICE,
+    Limits,
+    Service,
+    administration,
+    create_server,
+    entrance,
+    users,
+)
 from entrance_server.rpc.servicer import EntranceServicer
+from entrance_server.rpc.users import UserServicer
 from entrance_server.rpc.yarn import Machine
 from entrance_server.scheduling import GroupLimits, LimitRules, Scheduler
-from entrance_server.service.auth import Authenticator, ensure_admin_token
+from entrance_server.service.administration import AdministrationService
+from entrance_server.service.attempts import AttemptLimits, Attempts
+from entrance_server.service.auth import Authenticator
 from entrance_server.service.background import Background
 from entrance_server.service.control import ControlService
 from entrance_server.service.dispatch import Dispatcher
@@ -36,11 +49,15 @@ from entrance_server.service.execution import Executor
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
 from entrance_server.service.live import LiveJobs
+from entrance_server.service.login import LoginService
+from entrance_server.service.login_key import LoginKey
 from entrance_server.service.observe import ObserveService
+from entrance_server.service.passwords import Passwords
 from entrance_server.service.recovery import Recovery
 from entrance_server.service.requests import RequestParser
 from entrance_server.service.results import ResultService
 from entrance_server.service.submit import SubmitService
+from entrance_server.service.tokens import ensure_administrator
 from entrance_server.store import SqlStore
 from entrance_server.store.port import Store
 
@@ -73,13 +90,14 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         store = SqlStore(settings.database_url)
         await store.open()
         stack.push_async_callback(store.close)
-        await ensure_admin_token(store, settings.data_dir)
+        authenticator, identities = await _wire_identities(stack, settings, store)
         servicer, recovery = await _wire(stack, settings, store, instance)
         status = health.aio.HealthServicer()
         server = create_server(
-            [entrance(servicer)],
-            authenticator=Authenticator(store),
+            [entrance(servicer), *identities],
+            authenticator=authenticator,
             health_servicer=status,
+            trusted_gateways=settings.trusted_gateways,
             limits=Limits(streams_per_user=settings.max_streams_per_user),
         )
         _listen(server, settings.host, port)
@@ -90,6 +108,37 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             await status.set(service, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", host=settings.host, port=port, instance=instance)
         yield Server(port, instance)
+
+
+async def _wire_identities(
+    stack: AsyncExitStack, settings: ServerSettings, store: Store
+) -> tuple[Authenticator, Sequence[Service]]:
+    await ensure_administrator(store, settings.data_dir)
+    session_idle = timedelta(seconds=settings.login_idle_timeout)
+    authenticator = Authenticator(store, session_idle=session_idle)
+    passwords = await stack.enter_async_context(Passwords())
+    background = await stack.enter_async_context(Background())
+    limits = AttemptLimits(
+        per_name=settings.login_attempts,
+        per_address=settings.login_attempts_per_address,
+        window=settings.login_window,
+    )
+    login = LoginService(
+        store=store,
+        authenticator=authenticator,
+        passwords=passwords,
+        key=LoginKey(settings.data_dir),
+        attempts=Attempts(limits),
+        background=background,
+        session_idle=session_idle,
+    )
+    management = AdministrationService(
+        store=store, authenticator=authenticator, passwords=passwords, background=background
+    )
+    return authenticator, [
+        users(UserServicer(login)),
+        administration(AdministrationServicer(management)),
+    ]
 
 
 async def _wire(

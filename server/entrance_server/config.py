@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, IPvAnyNetwork, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from entrance_server.domain.addresses import LOOPBACK
 from entrance_server.preprocess import PreprocessSettings
 from entrance_server.scheduling import GroupRule
 
@@ -84,6 +85,17 @@ class ServerSettings(BaseSettings):
 
     preprocess: PreprocessSettings = PreprocessSettings()
     """What is done to the code before it runs."""
+
+    login_idle_timeout: Annotated[float, Field(ge=60)] = 21_600.0
+    """Seconds without a call after which a login's session expires."""
+    login_attempts: PositiveInt = 10
+    """Wrong logins with one user name within `login_window`, after which it has to wait."""
+    login_attempts_per_address: PositiveInt = 100
+    """Wrong logins from one address within `login_window`, after which it has to wait."""
+    login_window: Seconds = 300.0
+    """Seconds in which wrong logins are counted."""
+    trusted_gateways: tuple[IPvAnyNetwork, ...] = LOOPBACK
+    """Networks of gateways, whose word is taken for the address of a caller."""
 
     max_streams_per_user: PositiveInt = 1_000
     """Streams (log, progress, watch, results) that one user may have open at once."""

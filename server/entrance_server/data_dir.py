@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -79,3 +80,14 @@ def instance_name(data_dir: Path, configured: str, port: int) -> str:
         host = socket.gethostname().replace("_", "-")[:64] or "localhost"
         path.write_text(f"{host}:{port}\n")
     return path.read_text().strip()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Makes or replaces a file that its owner alone may read, whole and durable. Blocks."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -25,6 +25,7 @@ from entrance_server.rpc import layers
 from entrance_server.rpc.server import Limits, create_server, entrance
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.yarn import Machine
+from entrance_server.service.auth import Credentials, Grant
 from entrance_server.service.views import (
     EngineView,
     JobPage,
@@ -82,10 +83,15 @@ class Services:
     batches: Sequence[LogBatch] = ()
     pieces: Sequence[tuple[ResultSet | None, bytes]] = ()
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        if authorization not in CALLERS:
+    async def authenticate(self, credentials: Credentials) -> Grant:
+        if credentials.authorization not in CALLERS:
             raise Unauthenticated("Send a token.")
-        return CALLERS[authorization]
+        caller = CALLERS[credentials.authorization]
+        return Grant(caller, users=frozenset({caller.user}))
+
+    @asynccontextmanager
+    async def holding(self, grant: Grant) -> AsyncIterator[None]:
+        yield
 
     async def submit(self, principal: Principal, command: SubmitCommand) -> Job:
         return await self._answer(JOB, principal, command)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from entrance.client import Client, JobHandle, JobStatus
-from entrance_server.service.auth import new_token
+from entrance_server.service.tokens import new_token
 from entrance_server.store import SqlStore
 from tests.support.command import Command
 from tests.support.daemon import Daemon

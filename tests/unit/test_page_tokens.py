@@ -10,7 +10,7 @@ from entrance_server.domain import errors
 from entrance_server.service import page_tokens
 
 
-@given(st.integers(0, 2**63), st.text())
+@given(st.integers(0, 2**63 - 1), st.text())
 def test_a_token_leads_back_to_its_position(position: int, query: str) -> None:
     assert page_tokens.decode(page_tokens.encode(position, query), query, first=0) == position
 
@@ -23,6 +23,18 @@ def test_the_token_of_another_query_is_refused() -> None:
     token = page_tokens.encode(5, {"user": "alice"})
     with pytest.raises(errors.InvalidRequest, match="not one of this query"):
         page_tokens.decode(token, {"user": "bob"}, first=0)
+
+
+@given(st.text(min_size=1), st.text())
+def test_a_token_leads_back_to_a_text(position: str, query: str) -> None:
+    token = page_tokens.encode_text(position, query)
+    assert page_tokens.decode_text(token, query) == position
+
+
+def test_a_position_that_no_store_can_hold_is_refused() -> None:
+    token = page_tokens.encode(2**63, "query")
+    with pytest.raises(errors.InvalidRequest):
+        page_tokens.decode(token, "query", first=0)
 
 
 @given(st.text(min_size=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -9,17 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.domain import errors as domain_errors
-from entrance_server.domain.errors import EntranceError, FieldViolation, InvalidRequest, NotFound
+from entrance_server.domain.errors import (
+    EntranceError,
+    FieldViolation,
+    InvalidRequest,
+    NotFound,
+    TooManyAttempts,
+)
 from entrance_server.logs import LogUnavailable
 from entrance_server.results import ResultUnavailable
 from entrance_server.rpc import errors
 from entrance_server.store.port import StoreUnavailable
 
 
-def test_every_class_of_error_of_the_domain_has_a_code_of_its_own() -> None:
+def test_every_kind_of_error_of_the_domain_has_a_code_of_its_own() -> None:
     kinds = {kind for kind in vars(domain_errors).values() if isinstance(kind, type)}
-    wanted = {kind for kind in kinds if issubclass(kind, EntranceError)} - {EntranceError}
-    assert wanted <= set(errors.CODES)
+    assert {kind for kind in kinds if EntranceError in kind.__bases__} <= set(errors.CODES)
     assert len(set(errors.CODES.values())) == len(errors.CODES)
 
 
@@ -45,6 +52,13 @@ def test_a_storage_that_is_away_is_told_without_its_name(kind: type[Exception]) 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), TimeoutError("x")])
 def test_an_error_that_nobody_foresaw_is_not_told(error: Exception) -> None:
     assert errors.known(error) is None
+
+
+def test_too_many_attempts_tell_when_to_come_back() -> None:
+    status = errors.status_of(TooManyAttempts("Wait.", retry_after=12.3))
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in status.details)
+    assert retry.retry_delay.ToTimedelta() == timedelta(seconds=13)
 
 
 def test_a_fault_names_its_incident() -> None:

@@ -34,7 +34,7 @@ def test_parameters_survive_the_way_out_and_back(original: JobParams) -> None:
 def test_a_request_with_nothing_set_is_a_command_with_nothing_set(
     kind: type[pb.ExecuteRequest | pb.SubmitRequest],
 ) -> None:
-    command = requests.submit_command(kind(), peer="")
+    command = requests.submit_command(kind(), address="")
     assert command == SubmitCommand(code="", run_type="")
 
 
@@ -79,18 +79,3 @@ def test_a_time_that_is_none_is_refused_by_its_field(field: str, timestamp: Time
         requests.job_filter(request)
     json_name = pb.ListJobsRequest.DESCRIPTOR.fields_by_name[field].json_name
     assert [violation.field for violation in refusal.value.violations] == [json_name]
-
-
-@pytest.mark.parametrize(
-    ("peer", "address"),
-    [
-        ("ipv4:10.0.0.7:50312", "10.0.0.7"),
-        ("ipv6:%5B::1%5D:50312", "::1"),
-        ("ipv6:[2001:db8::7]:50312", "2001:db8::7"),
-        ("unix:/run/entrance.sock", ""),
-        ("unix-abstract:x:1", ""),
-        ("", ""),
-    ],
-)
-def test_a_peers_address_is_its_host_alone(peer: str, address: str) -> None:
-    assert requests.address(peer) == address

@@ -71,7 +71,13 @@ class WrongState(EntranceError):
     reason = "WRONG_STATE"
 
 
-class RequestIdReused(EntranceError):
+class AlreadyExists(EntranceError):
+    """There is something of this name already."""
+
+    reason = "ALREADY_EXISTS"
+
+
+class RequestIdReused(AlreadyExists):
     """The request id was used before with another body."""
 
     reason = "REQUEST_ID_REUSED"
@@ -81,6 +87,16 @@ class Exhausted(EntranceError):
     """A limit is reached; the message names it. Trying later can succeed."""
 
     reason = "LIMIT_REACHED"
+
+
+class TooManyAttempts(Exhausted):
+    """Wrong logins came too often; the next one is taken after `retry_after` seconds."""
+
+    reason = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unavailable(EntranceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -10,13 +11,14 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 
 from entrance_server.domain.errors import (
+    AlreadyExists,
     EntranceError,
     Exhausted,
     FieldViolation,
     InvalidRequest,
     NotFound,
     PermissionDenied,
-    RequestIdReused,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
     Unsupported,
@@ -52,13 +54,13 @@ class InternalError(EntranceError):
 
 
 CODES: Final[Mapping[type[EntranceError], grpc.StatusCode]] = {
+    AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     InternalError: grpc.StatusCode.INTERNAL,
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
     PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
-    RequestIdReused: grpc.StatusCode.ALREADY_EXISTS,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
     Unsupported: grpc.StatusCode.UNIMPLEMENTED,
@@ -105,8 +107,12 @@ def _details(error: EntranceError) -> Iterable[message.Message]:
     if error.violations:
         yield error_details_pb2.BadRequest(field_violations=_violations(error.violations))
     if isinstance(error, _RETRIABLE):
-        delay = duration_pb2.Duration(seconds=RETRY_DELAY)
-        yield error_details_pb2.RetryInfo(retry_delay=delay)
+        yield error_details_pb2.RetryInfo(retry_delay=_retry_delay(error))
+
+
+def _retry_delay(error: EntranceError) -> duration_pb2.Duration:
+    wait = error.retry_after if isinstance(error, TooManyAttempts) else RETRY_DELAY
+    return duration_pb2.Duration(seconds=math.ceil(wait))
 
 
 def _error_metadata(error: EntranceError) -> dict[str, str]:

@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 import grpc
 import structlog
@@ -16,10 +16,9 @@ from grpc_status import rpc_status
 
 from entrance_server.domain.errors import EntranceError, Exhausted, PermissionDenied
 from entrance_server.rpc import caller, errors
+from entrance_server.rpc.credentials import CredentialsReader
 from entrance_server.rpc.edge import Context, Handler, Method
 from entrance_server.service.auth import Authenticator
-
-CREDENTIALS_KEY: Final = "authorization"
 
 
 class Observer(Protocol):
@@ -127,39 +126,53 @@ class Deadlines:
 
 
 class Identity:
-    """Finds out who calls. A service that is not open needs credentials."""
+    """Finds out who calls. A service or method that is not open needs credentials.
+
+    A stream ends when what its caller identified himself with is no longer valid.
+    """
 
     def __init__(
         self,
         authenticator: Authenticator,
         *,
+        credentials: CredentialsReader,
         open_services: Collection[str],
+        open_methods: Collection[str],
         admin_services: Collection[str],
     ) -> None:
         self._authenticator = authenticator
-        self._open = frozenset(open_services)
+        self._credentials = credentials
+        self._open_services = frozenset(open_services)
+        self._open_methods = frozenset(open_methods)
         self._admin = frozenset(admin_services)
 
     def wrap(self, method: Method, handler: Handler) -> Handler:
-        if method.service in self._open:
+        if method.service in self._open_services:
             return handler
+        if method.name in self._open_methods:
+            return self._open(handler)
         needs_admin = method.service in self._admin
 
         async def call(request: Any, context: Context) -> Any:
-            principal = await self._authenticator.authenticate(_credentials(context))
-            caller.set_principal(principal)
-            if needs_admin and not principal.is_admin:
+            credentials = self._credentials.read(context)
+            grant = await self._authenticator.authenticate(credentials)
+            caller.set_credentials(credentials)
+            caller.set_principal(grant.principal)
+            if needs_admin and not grant.principal.is_admin:
                 raise PermissionDenied(f"{method.service} is for administrators alone.")
-            return await handler(request, context)
+            if not method.streams:
+                return await handler(request, context)
+            async with self._authenticator.holding(grant):
+                return await handler(request, context)
 
         return call
 
+    def _open(self, handler: Handler) -> Handler:
+        async def call(request: Any, context: Context) -> Any:
+            caller.set_credentials(self._credentials.read(context))
+            return await handler(request, context)
 
-def _credentials(context: Context) -> str | None:
-    for key, value in context.invocation_metadata() or ():
-        if key == CREDENTIALS_KEY:
-            return cast(str, value)
-    return None
+        return call
 
 
 class Streams:

@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
-from urllib.parse import unquote
 
 from google.protobuf import timestamp_pb2
 
@@ -26,16 +25,16 @@ Value = TypeVar("Value")
 
 
 def submit_command(
-    request: pb.ExecuteRequest | pb.SubmitRequest | pb.PreviewRequest, *, peer: str
+    request: pb.ExecuteRequest | pb.SubmitRequest | pb.PreviewRequest, *, address: str
 ) -> SubmitCommand:
-    """The job that a call asks for. `peer` is the caller as gRPC names it."""
+    """The job that a call from an address asks for."""
     command = SubmitCommand(
         code=request.execution_content.code,
         run_type=request.execution_content.run_type,
         params=job_params(request.params),
         labels=dict(request.labels),
         execute_user="" if isinstance(request, pb.ExecuteRequest) else request.execute_user,
-        peer=address(peer),
+        peer=address,
     )
     if isinstance(request, pb.PreviewRequest):
         return command
@@ -58,15 +57,6 @@ def job_params(params: pb.JobParams) -> JobParams:
     )
 
 
-def address(peer: str) -> str:
-    """The host in a peer's name such as `ipv4:10.0.0.7:50312`, or "" for one that has none."""
-    scheme, _, rest = peer.partition(":")
-    if scheme not in ("ipv4", "ipv6"):
-        return ""
-    host, _, _ = unquote(rest).rpartition(":")
-    return host.strip("[]")
-
-
 def job_filter(request: pb.ListJobsRequest) -> JobFilter:
     """Which jobs to list.
 
@@ -79,12 +69,12 @@ def job_filter(request: pb.ListJobsRequest) -> JobFilter:
         creator=request.creator or None,
         engine_type=request.engine_type or None,
         create_time_from=(
-            _time(request.create_time_from, "createTimeFrom")
+            time_of(request.create_time_from, "createTimeFrom")
             if request.HasField("create_time_from")
             else None
         ),
         create_time_to=(
-            _time(request.create_time_to, "createTimeTo")
+            time_of(request.create_time_to, "createTimeTo")
             if request.HasField("create_time_to")
             else None
         ),
@@ -120,7 +110,12 @@ def _known(
     return frozenset(table[number] for number in wanted)
 
 
-def _time(timestamp: timestamp_pb2.Timestamp, field: str) -> datetime:
+def time_of(timestamp: timestamp_pb2.Timestamp, field: str) -> datetime:
+    """An aware time.
+
+    Raises:
+        InvalidRequest: there is no such time.
+    """
     try:
         return timestamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError) as error:

@@ -165,9 +165,9 @@ def _job_in_list(job: Job) -> pb.Job:
         progress=1.0 if job.status.is_final else job.progress,
         instance=job.instance,
         session_id=job.session_id or "",
-        create_time=_timestamp(job.create_time),
-        start_time=_timestamp(job.start_time),
-        end_time=_timestamp(job.end_time),
+        create_time=timestamp(job.create_time),
+        start_time=timestamp(job.start_time),
+        end_time=timestamp(job.end_time),
         error=_job_error(job.error),
         result_count=job.result_count,
         attempt=job.attempt,
@@ -188,12 +188,13 @@ def _job_error(error: JobError | None) -> pb.JobError | None:
     return pb.JobError(code=error.code, message=error.message) if error else None
 
 
-def _timestamp(time: datetime | None) -> timestamp_pb2.Timestamp | None:
+def timestamp(time: datetime | None) -> timestamp_pb2.Timestamp | None:
+    """A time as a message; None leaves the field unset."""
     if time is None:
         return None
-    timestamp = timestamp_pb2.Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(time)
+    return message
 
 
 def result_sets(page: ResultSetPage) -> pb.ListResultsResponse:

@@ -12,12 +12,17 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from entrance.tunnel.v1 import tunnel_pb2_grpc
-from entrance.v1 import entrance_pb2, entrance_pb2_grpc
+from entrance.v1 import entrance_pb2, entrance_pb2_grpc, users_pb2, users_pb2_grpc
+from entrance_server.domain.addresses import LOOPBACK, Network
 from entrance_server.rpc import layers, tunnel
+from entrance_server.rpc.credentials import CredentialsReader
 from entrance_server.rpc.edge import Edge
 from entrance_server.service.auth import Authenticator
 
 SERVICE: Final = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"].full_name
+USER_SERVICE: Final = users_pb2.DESCRIPTOR.services_by_name["UserService"].full_name
+ADMINISTRATION: Final = users_pb2.DESCRIPTOR.services_by_name["AdministrationService"].full_name
+OPEN_METHODS: Final = (f"/{USER_SERVICE}/Login", f"/{USER_SERVICE}/GetPublicKey")
 CHANNELZ: Final = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
 
@@ -48,11 +53,24 @@ def entrance(servicer: entrance_pb2_grpc.EntranceServiceServicer) -> Service:
     return Service(SERVICE, servicer, entrance_pb2_grpc.add_EntranceServiceServicer_to_server)
 
 
+def users(servicer: users_pb2_grpc.UserServiceServicer) -> Service:
+    """UserService."""
+    return Service(USER_SERVICE, servicer, users_pb2_grpc.add_UserServiceServicer_to_server)
+
+
+def administration(servicer: users_pb2_grpc.AdministrationServiceServicer) -> Service:
+    """AdministrationService."""
+    return Service(
+        ADMINISTRATION, servicer, users_pb2_grpc.add_AdministrationServiceServicer_to_server
+    )
+
+
 def create_server(
     services: Sequence[Service],
     *,
     authenticator: Authenticator,
     health_servicer: health.aio.HealthServicer,
+    trusted_gateways: Sequence[Network] = LOOPBACK,
     limits: Limits = Limits(),
     observers: Sequence[layers.Observer] = (),
 ) -> grpc.aio.Server:
@@ -60,8 +78,9 @@ def create_server(
 
     Args:
         services: What is served of the public API.
-        authenticator: Knows callers. Only health and reflection are open to others.
+        authenticator: Knows callers. Only health, reflection and a login are open to others.
         health_servicer: Tells the status of SERVICE and of the server (""), which the caller sets.
+        trusted_gateways: Whose word is taken for the address of a caller.
         limits: What is refused as too much.
         observers: Are told of every call when it ends, beside the debug log.
     """
@@ -72,7 +91,9 @@ def create_server(
             layers.Deadlines(limits.default_deadline),
             layers.Identity(
                 authenticator,
+                credentials=CredentialsReader(trusted_gateways),
                 open_services=(health.SERVICE_NAME, reflection.SERVICE_NAME, tunnel.SERVICE),
+                open_methods=OPEN_METHODS,
                 admin_services=(CHANNELZ,),
             ),
             layers.Streams(limits.streams_per_user),

@@ -47,11 +47,11 @@ class EntranceServicer(entrance_pb2_grpc.EntranceServiceServicer):
         return pb.SubmitResponse(exec_id=job.exec_id, task_id=job.task_id)
 
     async def _accept(self, request: pb.ExecuteRequest | pb.SubmitRequest, context: Context) -> Job:
-        command = requests.submit_command(request, peer=context.peer())
+        command = requests.submit_command(request, address=caller.credentials().address)
         return await self._submit.submit(caller.principal(), command)
 
     async def Preview(self, request: pb.PreviewRequest, context: Context) -> pb.PreviewResponse:
-        command = requests.submit_command(request, peer=context.peer())
+        command = requests.submit_command(request, address=caller.credentials().address)
         return responses.preview(await self._submit.preview(caller.principal(), command))
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from entrance_server.domain.errors import EntranceError
 from entrance_server.domain.job import Job, JobParams, ProgressInfo, Resources, ResultSet
+from entrance_server.domain.users import Token, User
 from entrance_server.logs.levels import LogChunk
 from entrance_server.preprocess import Note
 
@@ -106,3 +108,39 @@ class EngineView:
     version: str
     run_types: Sequence[str]
     description: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginView:
+    """An opened session: the user as he was before, and the ticket, which is a secret."""
+
+    before: User
+    ticket: str
+    session_idle: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """A page of users; the token is empty on the last page."""
+
+    users: Sequence[User]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCommand:
+    """A token to make, not yet validated."""
+
+    user: str
+    is_admin: bool = False
+    for_users: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPage:
+    """A page of tokens; the page token is empty on the last page."""
+
+    tokens: Sequence[Token]
+    next_page_token: str

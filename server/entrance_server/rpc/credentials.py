@@ -1,0 +1,65 @@
+"""What a call tells of its caller: credentials, and the address that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+from urllib.parse import unquote
+
+from entrance_server.domain.addresses import LOOPBACK, Network, address_of, is_within
+from entrance_server.domain.errors import Unauthenticated
+from entrance_server.rpc.edge import Context
+from entrance_server.service.auth import Credentials
+
+_ADDRESS_KEY: Final = "caller-address"
+_FIELDS: Final = {
+    "authorization": "authorization",
+    "token-code": "token_code",
+    "token-user": "token_user",
+    "session-ticket": "session_ticket",
+    _ADDRESS_KEY: "address",
+}
+
+
+class CredentialsReader:
+    """Reads credentials out of a call's metadata.
+
+    `caller-address` counts where it comes from a trusted gateway alone; elsewhere the peer is the
+    caller.
+    """
+
+    def __init__(self, trusted_gateways: Sequence[Network] = LOOPBACK) -> None:
+        self._trusted = tuple(trusted_gateways)
+
+    def read(self, context: Context) -> Credentials:
+        """The credentials of a call.
+
+        Raises:
+            Unauthenticated: one of them is there twice.
+        """
+        found: dict[str, str] = {}
+        for key, value in context.invocation_metadata() or ():
+            field = _FIELDS.get(key)
+            if field is None:
+                continue
+            if field in found:
+                raise Unauthenticated(f"The metadata {key} is there twice; send it once.")
+            found[field] = cast(str, value)
+        found["address"] = self._address(context.peer(), found.get("address"))
+        return Credentials(**found)
+
+    def _address(self, peer: str, told: str | None) -> str:
+        """Where the caller is; "" where a gateway does not know."""
+        own = peer_address(peer)
+        if told is None or not is_within(own, self._trusted):
+            return own
+        return told if address_of(told) else ""
+
+
+def peer_address(peer: str) -> str:
+    """The address in a peer's name such as `ipv4:10.0.0.7:50312`, or "" for one that has none."""
+    scheme, _, rest = peer.partition(":")
+    if scheme not in ("ipv4", "ipv6"):
+        return ""
+    host, _, _ = unquote(rest).rpartition(":")
+    return host.strip("[]")

@@ -15,6 +15,8 @@ class ErrorCode(enum.IntEnum):
     """The run was interrupted."""
     ENGINE_DIED = 40002
     """The process that ran the code ended, such as by a signal or for want of memory."""
+    SESSION_CLOSED = 40003
+    """The session was closed under the run, or its runner was told to end."""
     SHELL_EXIT = 40100
     """A script ended with an exit status other than 0."""
     PYTHON_EXCEPTION = 40200

@@ -19,7 +19,7 @@ def run(work: Callable[[], None]) -> int:
     """Does the work in a child process and waits for it. Returns in both processes.
 
     Orphans come to the child while it lives, and to this process after that. A child whose guard is
-    killed gets SIGTERM.
+    killed gets SIGHUP.
 
     Returns:
         The child's exit status, negative for a signal; in the child 0.
@@ -44,6 +44,8 @@ def exit_like(status: int) -> int:
 
 
 def _watch(child: int) -> int:
+    os.chdir("/")  # it needs no directory, and so keeps none
+
     def forward(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)

@@ -161,7 +161,7 @@ class Host:
     async def close(self) -> None:
         """Ends the session and whatever runs in it."""
         if self._run is not None:
-            await self._run.interrupt(0)
+            await self._run.close()
             self._run.events.abandon()
         await self._processes.kill()
         if self._session is not None:

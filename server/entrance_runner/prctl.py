@@ -17,10 +17,10 @@ def become_subreaper() -> bool:
 
 
 def end_with_parent(parent: int) -> bool:
-    """Has SIGTERM sent here when the parent ends; tells whether the system can do that."""
-    possible = _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Has SIGHUP sent here when the parent ends; tells whether the system can do that."""
+    possible = _prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
     if os.getppid() != parent:  # it has ended meanwhile
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
     return possible
 
 

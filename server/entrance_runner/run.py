@@ -41,7 +41,7 @@ class Run:
         self._output = output
         self._processes = processes
         self._progress = Progress(0.0)
-        self._interrupted = False
+        self._ended_by: RunFailed | None = None
         self._begun = asyncio.Event()
         self._over = asyncio.Event()
         self._control = asyncio.Lock()
@@ -58,28 +58,18 @@ class Run:
 
     async def interrupt(self, grace: float) -> None:
         """Ends the run: asks the code to end, then kills every process that is left."""
-        if self._interrupted:
-            return
-        self._interrupted = not self._over.is_set()
-        try:
-            async with asyncio.timeout(grace):
-                await self._begun.wait()
-                if not self._over.is_set():
-                    await self._session.interrupt()
-                await self.resume()
-                await self._over.wait()
-        except TimeoutError:
-            await self._kill()
-        except Exception:
-            log.exception("the interrupt of run %s failed", self.request.run_id)
-            await self._kill()
+        await self._end(grace, RunFailed(ErrorCode.CANCELLED, "the run was interrupted"))
+
+    async def close(self) -> None:
+        """Ends the run at once, since its session ends."""
+        await self._end(0, RunFailed(ErrorCode.SESSION_CLOSED, "the session was closed"))
 
     async def pause(self) -> None:
         """Freezes every process; a run that is ending is left alone."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), BEGIN_TIMEOUT)
         async with self._control:
-            if not (self.paused or self._interrupted or self._over.is_set()):
+            if not (self.paused or self._ended_by or self._over.is_set()):
                 self.paused = True
                 await self._processes.freeze()
 
@@ -132,6 +122,23 @@ class Run:
             return self._internal(error)
         return None
 
+    async def _end(self, grace: float, reason: RunFailed) -> None:
+        if self._ended_by or self._over.is_set():
+            return
+        self._ended_by = reason
+        try:
+            async with asyncio.timeout(grace):
+                await self._begun.wait()
+                if not self._over.is_set():
+                    await self._session.interrupt()
+                await self.resume()
+                await self._over.wait()
+        except TimeoutError:
+            await self._kill()
+        except Exception:
+            log.exception("the interrupt of run %s failed", self.request.run_id)
+            await self._kill()
+
     async def _kill(self) -> None:
         """Kills until the code is over, since a process may just be starting."""
         with contextlib.suppress(TimeoutError):
@@ -162,11 +169,10 @@ class Run:
             await asyncio.sleep(MEASURE_INTERVAL)
 
     async def _tell_end(self, failure: RunFailed | None) -> None:
-        if self._interrupted:
-            failure = RunFailed(ErrorCode.CANCELLED, "the run was interrupted")
-        elif failure:
+        failure = self._ended_by or failure
+        if failure and failure.code is not ErrorCode.CANCELLED:
             await self.message(Level.ERROR, failure.message)
-        elif self._progress.fraction < 1:
+        elif not failure and self._progress.fraction < 1:
             self.progress(Progress(1.0, self._progress.parts))
         self.events.end(wire.end_event(failure, session_usable=self._session.usable))
 

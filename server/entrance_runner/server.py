@@ -22,20 +22,23 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 async def serve(path: Path, *, scratch: Path, orphan_timeout: float) -> None:
-    """Serves on a socket until Close, SIGTERM, or too long without a server.
+    """Serves on a socket until Close, a signal, or too long without a server.
 
-    `scratch` is a private directory.
+    `scratch` is a private directory. SIGHUP tells that the guard was killed: then the runner is lost,
+    and nobody is told any more how its run ends.
     """
-    stop = asyncio.Event()
+    stop, lost = asyncio.Event(), asyncio.Event()
     presence = Presence()
     processes = Processes()
-    with _stopping_on_signals(stop), processes.adopting():
+    with _stopping_on_signals(stop, lost), processes.adopting():
         async with asyncio.TaskGroup() as tasks:
             host = Host(tasks=tasks, processes=processes, scratch=scratch)
-            async with _listening(path, EngineServicer(host, presence, stop.set)):
+            async with _listening(path, EngineServicer(host, presence, stop.set)) as server:
                 orphan = tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop))
                 await stop.wait()
                 orphan.cancel()
+                if lost.is_set():
+                    await server.stop(None)
                 await host.close()
 
 
@@ -45,15 +48,24 @@ async def _stop_when_orphaned(presence: Presence, timeout: float, stop: asyncio.
 
 
 @contextlib.contextmanager
-def _stopping_on_signals(stop: asyncio.Event) -> Iterator[None]:
+def _stopping_on_signals(stop: asyncio.Event, lost: asyncio.Event) -> Iterator[None]:
+    def hang_up() -> None:
+        lost.set()
+        stop.set()
+
+    handlers = {signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: hang_up}
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    yield
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager
-async def _listening(path: Path, servicer: EngineServicer) -> AsyncIterator[None]:
+async def _listening(path: Path, servicer: EngineServicer) -> AsyncIterator[grpc.aio.Server]:
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
     engine_pb2_grpc.add_EngineServiceServicer_to_server(servicer, server)
     mask = os.umask(0o177)  # the socket is the owner's alone from its first moment
@@ -64,6 +76,6 @@ async def _listening(path: Path, servicer: EngineServicer) -> AsyncIterator[None
     await server.start()
     os.rename(f"{path}~", path)  # whoever sees the socket can connect
     try:
-        yield
+        yield server
     finally:
         await server.stop(STOP_GRACE)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from entrance.engine.v1 import engine_pb2 as pb
-from tests.system.runner.client import CANCELLED, RunnerClient, started_runner
+from tests.system.runner.client import FAILED, RunnerClient, started_runner
 
 # A shell and a grandchild in a session of its own.
 SLEEPING = "(setsid sleep 1000 &); touch ready; sleep 1000"
@@ -94,10 +94,14 @@ async def test_close_ends_the_runner_and_whatever_runs(runner: RunnerClient) -> 
 async def test_a_runner_that_is_killed_leaves_nothing_behind(tmp_path: Path, killed: str) -> None:
     async with started_runner(tmp_path, exit_status=-signal.SIGKILL) as runner:
         processes = [*await sleeping(runner), runner.host]
+        events = runner.events("run")
+        await anext(events)
         if killed == "host":
             runner.host.kill()
         else:
             runner.process.kill()
+        with pytest.raises(grpc.aio.AioRpcError):
+            assert not [event async for event in events if event.HasField("end")]
         assert await runner.process.wait() == -signal.SIGKILL
         await runner.until(lambda: not alive(processes))
         await runner.until(lambda: not runner.socket.exists())
@@ -111,7 +115,7 @@ async def test_who_follows_a_run_while_the_session_closes_sees_its_end(
     await anext(events)
     await runner.stub.Close(pb.CloseRequest())
     last = [event async for event in events][-1]
-    assert last.end.status == CANCELLED
+    assert (last.end.status, last.end.error.code) == (FAILED, 40003)
 
 
 async def test_sigterm_ends_the_runner_and_whatever_runs(runner: RunnerClient) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from entrance.client import EntranceError
 from entrance.client.discovery import data_dir, discover
+from entrance.tls import TlsFiles
 
 
 @pytest.fixture
@@ -58,10 +59,70 @@ def test_an_unreadable_endpoints_file_is_as_none(
     assert discover(environment=environment).target == "127.0.0.1:9104"
 
 
+@pytest.mark.parametrize("target", ["db.example:9104", "127.0.0.1.example:9104", "10.0.0.7:1"])
 def test_the_administrators_token_is_not_sent_to_another_machine(
-    environment: dict[str, str],
+    environment: dict[str, str], target: str
 ) -> None:
-    assert discover("db.example:9104", environment=environment).token is None
+    assert discover(target, environment=environment).token is None
+
+
+def test_a_served_socket_comes_before_the_port_since_it_needs_no_certificate(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    endpoints = {"grpc": {"host": "0.0.0.0", "port": 1, "tls": True, "socket": "/run/e/socket"}}
+    (tmp_path / "endpoints.json").write_text(json.dumps(endpoints))
+
+    access = discover(environment=environment)
+
+    assert (access.target, access.token) == ("unix:/run/e/socket", "from-file")
+
+
+class TestTls:
+    def test_is_told_by_the_environment(self, environment: dict[str, str]) -> None:
+        environment |= {
+            "ENTRANCE_CLIENT_TLS_CERT": "own.pem",
+            "ENTRANCE_CLIENT_TLS_KEY": "own.key",
+            "ENTRANCE_CLIENT_TLS_CA": "ca.pem",
+        }
+
+        tls = discover(environment=environment).tls
+
+        assert tls == TlsFiles(Path("own.pem"), Path("own.key"), Path("ca.pem"))
+
+    def test_may_rest_on_the_authorities_of_the_system(self, environment: dict[str, str]) -> None:
+        assert discover(environment=environment).tls is None
+        environment["ENTRANCE_CLIENT_TLS"] = "true"
+        assert discover(environment=environment).tls == TlsFiles()
+
+    def test_takes_what_is_said_before_the_environment(self, environment: dict[str, str]) -> None:
+        environment["ENTRANCE_CLIENT_TLS_CA"] = "ca.pem"
+        said = TlsFiles(authorities=Path("other.pem"))
+        assert discover(tls=said, environment=environment).tls == said
+
+    def test_needs_a_certificate_and_its_key(self, environment: dict[str, str]) -> None:
+        environment["ENTRANCE_CLIENT_TLS_CERT"] = "own.pem"
+        with pytest.raises(EntranceError, match="a certificate without its key"):
+            discover(environment=environment)
+
+
+class TestATokenInClear:
+    def test_is_not_sent_to_another_machine(self, environment: dict[str, str]) -> None:
+        with pytest.raises(EntranceError, match="in clear") as caught:
+            discover("db.example:9104", "said", environment=environment)
+        assert caught.value.reason == "INSECURE"
+
+    @pytest.mark.parametrize("variable", ["ENTRANCE_CLIENT_TLS", "ENTRANCE_CLIENT_INSECURE"])
+    def test_is_sent_by_tls_or_when_the_network_is_trusted(
+        self, environment: dict[str, str], variable: str
+    ) -> None:
+        environment[variable] = "true"
+        assert discover("db.example:9104", "said", environment=environment).token == "said"
+
+    @pytest.mark.parametrize(
+        "target", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/run/e/socket"]
+    )
+    def test_is_sent_within_the_machine(self, environment: dict[str, str], target: str) -> None:
+        assert discover(target, "said", environment=environment).token == "said"
 
 
 def test_a_token_file_that_cannot_be_read_is_told(

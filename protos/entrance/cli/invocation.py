@@ -19,8 +19,9 @@ from entrance.cli.exits import ExitCode
 from entrance.cli.output import Output
 
 if TYPE_CHECKING:
-    from entrance.client import AsyncClient, Client
+    from entrance.client import AsyncClient, Client, ClientOptions
     from entrance.client.discovery import Access
+    from entrance.tls import TlsFiles
 
 _PANEL = "Options of every command"
 
@@ -32,6 +33,11 @@ class Invocation:
     target: str | None = None
     token: str | None = None
     token_file: Path | None = None
+    tls: bool = False
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
     json: bool = False
     no_color: bool = False
 
@@ -51,19 +57,34 @@ class Invocation:
         from entrance.client import discovery
 
         token = self.token or self._token_of_file()
-        return discovery.discover(self.target, token)
+        return discovery.discover(self.target, token, tls=self._tls_files(), insecure=self.insecure)
 
     def client(self) -> Client:
         """A client that waits."""
         from entrance.client import Client
 
-        return Client(self.access.target, token=self.access.token)
+        return Client(self.access.target, **self._options())
 
     def async_client(self) -> AsyncClient:
         """A client for asyncio."""
         from entrance.client import AsyncClient
 
-        return AsyncClient(self.access.target, token=self.access.token)
+        return AsyncClient(self.access.target, **self._options())
+
+    def _options(self) -> ClientOptions:
+        from entrance.client import core
+
+        return {"token": self.access.token, "credentials": core.credentials_of(self.access)}
+
+    def _tls_files(self) -> TlsFiles | None:
+        if not (self.tls or self.tls_ca or self.tls_cert or self.tls_key):
+            return None
+        from entrance.tls import TlsError, TlsFiles
+
+        try:
+            return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
+        except TlsError as error:
+            raise problems.Problem(str(error)) from None
 
     def _token_of_file(self) -> str | None:
         if self.token_file is None:
@@ -101,6 +122,49 @@ def options(
         Path | None,
         typer.Option(help="A file that holds the token.", metavar="FILE", rich_help_panel=_PANEL),
     ] = None,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            help="Call by TLS and trust the system's authorities. Default: $ENTRANCE_CLIENT_TLS.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="Call by TLS and trust the authorities in this file alone. Default: "
+            "$ENTRANCE_CLIENT_TLS_CA.",
+            metavar="FILE",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            help="The caller's own certificate, for a service that asks for one. Default: "
+            "$ENTRANCE_CLIENT_TLS_CERT.",
+            metavar="FILE",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The key of that certificate. Default: $ENTRANCE_CLIENT_TLS_KEY.",
+            metavar="FILE",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Send the token to another machine without TLS. Default: "
+            "$ENTRANCE_CLIENT_INSECURE.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="Write objects, one to a line.", rich_help_panel=_PANEL),
@@ -111,7 +175,18 @@ def options(
     ] = False,
 ) -> Invocation:
     """The options of every command; this signature is the one place where they stand."""
-    return Invocation(target, token, token_file, json, no_color)
+    return Invocation(
+        target=target,
+        token=token,
+        token_file=token_file,
+        tls=tls,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure=insecure,
+        json=json,
+        no_color=no_color,
+    )
 
 
 _OPTIONS = inspect.signature(options, eval_str=True).parameters

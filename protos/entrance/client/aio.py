@@ -37,9 +37,8 @@ class AsyncClient:
     @classmethod
     def connect(cls, target: str | None = None, **options: Unpack[core.ClientOptions]) -> Self:
         """As `Client.connect`."""
-        access = discovery.discover(target, options.get("token"))
-        options["token"] = access.token
-        return cls(access.target, **options)
+        found, options = core.connection(target, options)
+        return cls(found, **options)
 
     async def close(self) -> None:
         """As `Client.close`."""

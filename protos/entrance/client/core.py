@@ -8,9 +8,11 @@ from typing import TypedDict
 
 import grpc
 
+from entrance import hosts
 from entrance.client import discovery, errors, failures, models
 from entrance.client.follows import JobFollow
 from entrance.client.retries import Attempts, Retries
+from entrance.tls import TlsError
 
 DEFAULT_DEADLINE = 30.0  # seconds
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -32,7 +34,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 def channel_options(target: str) -> Sequence[tuple[str, int]]:
     """The options of a channel; to this machine it never goes through a proxy."""
-    return (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not discovery.is_local(target))))
+    return (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not hosts.is_local(target))))
 
 
 class ClientOptions(TypedDict, total=False):
@@ -43,8 +45,8 @@ class ClientOptions(TypedDict, total=False):
         deadline: Seconds for each call with its retries; following has none. None: as long as it
             takes. Unset: 30.
         retries: What to do while the service is away. Unset: as `Retries` has it.
-        credentials: TLS for the connection. Unset: a plain one, for the same machine or a network
-            that is trusted, since the token goes over it too.
+        credentials: TLS for the connection; `entrance.tls` makes it from files. Unset: a plain one,
+            for the same machine or a network that is trusted, since the token goes over it too.
     """
 
     token: str | None
@@ -80,6 +82,34 @@ class Settings:
     def failure(self, error: grpc.RpcError) -> errors.EntranceError:
         """The exception for a call that failed."""
         return failures.from_call(error, target=self.target)  # type: ignore[arg-type]
+
+
+def connection(target: str | None, options: ClientOptions) -> tuple[str, ClientOptions]:
+    """A target and options, with what can be found out in the place of what is not said.
+
+    Raises:
+        EntranceError: a file that is there can't be read, or a token would go to another machine in
+            clear.
+    """
+    given = options.get("credentials")
+    access = discovery.discover(target, options.get("token"), insecure=given is not None)
+    return access.target, {
+        **options,
+        "token": access.token,
+        "credentials": given or credentials_of(access),
+    }
+
+
+def credentials_of(access: discovery.Access) -> grpc.ChannelCredentials | None:
+    """What a channel is made with; None is a plain one.
+
+    Raises:
+        EntranceError: a certificate, its key or the authorities can't be used.
+    """
+    try:
+        return access.tls.read().channel_credentials() if access.tls else None
+    except TlsError as error:
+        raise errors.EntranceError(str(error), reason="WRONG_TLS") from None
 
 
 def still_going(

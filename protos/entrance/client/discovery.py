@@ -1,4 +1,4 @@
-"""Where the service is and with which token, from the environment and the data directory."""
+"""Where the service is and how it is called, from the environment and the data directory."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from entrance import hosts
 from entrance.client import errors
+from entrance.tls import TlsError, TlsFiles
 
 DEFAULT_TARGET = "127.0.0.1:9104"
 TOKEN_FILE = "admin.token"
 ENDPOINTS_FILE = "endpoints.json"
 
-_LOCAL_HOSTS = ("127.", "localhost:", "[::1]:", "unix:")
+_YES = ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A target with its token; None where there is none to be found."""
+    """A target with its token and its TLS; None where there is none."""
 
     target: str
     token: str | None
+    tls: TlsFiles | None = None
 
 
 def discover(
     target: str | None = None,
     token: str | None = None,
     *,
+    tls: TlsFiles | None = None,
+    insecure: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Access:
     """Fills in what the caller does not say.
@@ -38,22 +43,25 @@ def discover(
             into the data directory, else 127.0.0.1:9104.
         token: The caller's token. Unset: ENTRANCE_TOKEN, else, for a service on this machine alone,
             the administrator's token in the data directory, else none.
+        tls: Whom to trust, and the caller's own certificate. Unset: ENTRANCE_CLIENT_TLS_CA,
+            ENTRANCE_CLIENT_TLS_CERT and ENTRANCE_CLIENT_TLS_KEY, or with ENTRANCE_CLIENT_TLS=true
+            alone the authorities of the system, else no TLS.
+        insecure: Call another machine without TLS. Unset: ENTRANCE_CLIENT_INSECURE=true, else no.
         environment: Where the variables are looked up.
 
     Raises:
-        EntranceError: a file that is there can't be read.
+        EntranceError: a file that is there can't be read, or a token would go to another machine in
+            clear.
     """
     folder = data_dir(environment)
     found_target = target or environment.get("ENTRANCE_TARGET") or _served_target(folder)
     found_token = token or environment.get("ENTRANCE_TOKEN")
-    if not found_token and is_local(found_target):
+    if not found_token and hosts.is_local(found_target):
         found_token = read_token(folder / TOKEN_FILE)
-    return Access(found_target, found_token or None)
-
-
-def is_local(target: str) -> bool:
-    """Whether a target is on this machine."""
-    return target.startswith(_LOCAL_HOSTS)
+    access = Access(found_target, found_token or None, tls or _tls(environment))
+    if not (insecure or _says_yes(environment, "ENTRANCE_CLIENT_INSECURE")):
+        _require_protection(access)
+    return access
 
 
 def data_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -80,10 +88,38 @@ def read_token(path: Path) -> str | None:
         ) from error
 
 
+def _tls(environment: Mapping[str, str]) -> TlsFiles | None:
+    names = ("ENTRANCE_CLIENT_TLS_CERT", "ENTRANCE_CLIENT_TLS_KEY", "ENTRANCE_CLIENT_TLS_CA")
+    paths = [Path(value) if (value := environment.get(name)) else None for name in names]
+    if not any(paths) and not _says_yes(environment, "ENTRANCE_CLIENT_TLS"):
+        return None
+    try:
+        return TlsFiles(*paths)
+    except TlsError as error:
+        raise errors.EntranceError(str(error), reason="WRONG_TLS") from None
+
+
+def _says_yes(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").lower() in _YES
+
+
+def _require_protection(access: Access) -> None:
+    if access.token and access.tls is None and not hosts.is_local(access.target):
+        raise errors.EntranceError(
+            f"The token would go to {access.target} in clear. Name the authorities that vouch for "
+            "it (--tls-ca or ENTRANCE_CLIENT_TLS_CA), use the system's (--tls or "
+            "ENTRANCE_CLIENT_TLS=true), or say that the network is trusted (--insecure or "
+            "ENTRANCE_CLIENT_INSECURE=true).",
+            reason="INSECURE",
+        )
+
+
 def _served_target(folder: Path) -> str:
     try:
         endpoints = json.loads((folder / ENDPOINTS_FILE).read_text())
+        if socket := endpoints["grpc"].get("socket"):
+            return f"unix:{socket}"
         host, port = endpoints["grpc"]["host"], endpoints["grpc"]["port"]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return DEFAULT_TARGET

@@ -51,14 +51,17 @@ class Client:
             target: Unset: ENTRANCE_TARGET, else what `entrance serve` wrote into the data
                 directory, else 127.0.0.1:9104.
             options: See `ClientOptions`. Without `token`: ENTRANCE_TOKEN, else, for a service on
-                this machine, the administrator's token in the data directory.
+                this machine, the administrator's token in the data directory. Without
+                `credentials`: what ENTRANCE_CLIENT_TLS_CA, ENTRANCE_CLIENT_TLS_CERT and
+                ENTRANCE_CLIENT_TLS_KEY name, else with ENTRANCE_CLIENT_TLS=true the authorities of
+                the system, else none.
 
         Raises:
-            EntranceError: the token's file is there and can't be read.
+            EntranceError: a file that is there can't be read, or the token would go to another
+                machine in clear without ENTRANCE_CLIENT_INSECURE=true.
         """
-        access = discovery.discover(target, options.get("token"))
-        options["token"] = access.token
-        return cls(access.target, **options)
+        found, options = core.connection(target, options)
+        return cls(found, **options)
 
     def close(self) -> None:
         """Ends the connection and all that goes on over it."""

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from entrance.v1 import entrance_pb2 as pb
-from entrance_gateway import body, downloads, envelope, errors, events, render, translate
+from entrance_gateway import body, downloads, envelope, errors, events, forms, render, translate
 from entrance_gateway.backend import Backend, Stream
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import metadata_of
@@ -57,16 +57,17 @@ class Call(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Translates the request, calls, and answers in the envelope."""
         request = Request(scope, receive)
-        asked = await self._asked(request)
+        asked, spelling = await self._asked(request)
         metadata = metadata_of(request.headers)
-        answer = await self.gateway.backend.call(self.operation, asked, metadata)
+        with errors.spelled(spelling):
+            answer = await self.gateway.backend.call(self.operation, asked, metadata)
         words, data = render.words_of(self.operation.name), render.data_of(answer, asked)
         message = envelope.Message(method_name(scope), 0, words, data)
         await envelope.EnvelopeResponse(message)(scope, receive, send)
 
-    async def _asked(self, request: Request) -> Message:
+    async def _asked(self, request: Request) -> tuple[Message, forms.Spelling]:
         if not self.operation.has_body:
-            return self.from_query(request)
+            return self.from_query(request), forms.AS_IN_PROTO
         settings = self.gateway.settings
         raw = await body.receive(
             request, limit=settings.body_limit, deadline=settings.body_deadline

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import grpc
@@ -84,6 +85,18 @@ def wrong_field(field: str, description: str) -> Refusal:
         err_code=UNREADABLE,
         violations=[Violation(field, description)],
     )
+
+
+@contextmanager
+def spelled(names: Mapping[str, str]) -> Iterator[None]:
+    """Names the wrong fields of a refusal as its caller does, where that differs."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.violations = tuple(
+            replace(one, field=names.get(one.field, one.field)) for one in refusal.violations
+        )
+        raise
 
 
 def failure() -> Refusal:

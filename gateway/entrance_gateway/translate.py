@@ -10,6 +10,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from entrance_gateway import forms
 from entrance_gateway.body import read_object
 from entrance_gateway.envelope import encode
 from entrance_gateway.errors import UNREADABLE, Refusal, wrong_field
@@ -20,24 +21,20 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _INTEGER_BITS = {FieldDescriptor.TYPE_INT32: 32, FieldDescriptor.TYPE_INT64: 64}
 _LISTS_OF_IDS = frozenset({"id_list"})  # an id may be written as a number there too
 
-_CODE, _ENGINE, _CREATOR = _OLD_FORM = (
-    "executionCode",
-    "executeApplicationName",
-    "requestApplicationName",
-)
 
-
-def from_body(operation: Operation, path: Mapping[str, str], raw: bytes) -> Message:
-    """The request for an operation with a body.
+def from_body(
+    operation: Operation, path: Mapping[str, str], raw: bytes
+) -> tuple[Message, forms.Spelling]:
+    """The request for an operation with a body, and how its caller spells fields.
 
     Raises:
         Refusal: the body can't be read, or a known field has a wrong type.
     """
-    given = read_object(raw)
+    given, spelling = read_object(raw), forms.AS_IN_PROTO
     if "execution_content" in operation.request_class.DESCRIPTOR.fields_by_name:
-        given = labels_form(given)
+        given, spelling = forms.labels_form(given)
     try:
-        return _request(operation, path, given)
+        return _request(operation, path, given), spelling
     except RecursionError:
         raise Refusal("The body is nested too deeply.", err_code=UNREADABLE) from None
 
@@ -63,42 +60,6 @@ def from_query(
         else:
             given[name] = text
     return _request(operation, path, given)
-
-
-def labels_form(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A submit body in the labels form; one that has that form already stays as it is.
-
-    Raises:
-        Refusal: a field that only the old form has is not a text.
-    """
-    has_content = body.get("executionContent") is not None
-    if has_content or not any(name in body for name in _OLD_FORM):
-        return dict(body)
-    content = {"code": _text(body, _CODE), "runType": _text(body, "runType") or "sql"}
-    own = {
-        "engineType": _text(body, _ENGINE),
-        "creator": _text(body, _CREATOR) or "IDE",
-        "formatCode": body.get("formatCode"),
-    }
-    return {
-        **body,
-        "executionContent": content,
-        "labels": _extended(own, body.get("labels")),
-    }
-
-
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise wrong_field(name, "must be a text")
-
-
-def _extended(own: dict[str, Any], given: Any) -> Any:
-    """Own entries under the given ones; what is not an object stays, to be refused by its name."""
-    if given is None:
-        return own
-    return {**own, **given} if isinstance(given, dict) else given
 
 
 def _request(operation: Operation, path: Mapping[str, str], given: Mapping[str, Any]) -> Message:

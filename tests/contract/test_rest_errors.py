@@ -73,6 +73,24 @@ async def test_an_error_of_the_server_has_its_status_and_its_details(
     assert ("retry-after" in response.headers) == (http in (429, 503))
 
 
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ({"executionCode": "x"}, "executeApplicationName"),
+        ({"executionCode": "x", "labels": {"route": "a"}}, "executeApplicationName"),
+        ({"executionCode": "x", "labels": {"engineType": "a"}}, "labels.engineType"),
+        ({"executionContent": {"code": "x"}}, "labels.engineType"),
+    ],
+)
+async def test_a_wrong_field_is_named_as_its_caller_wrote_it(
+    body: dict[str, Any], name: str
+) -> None:
+    error = failure(Code.INVALID_ARGUMENT, violations={"labels.engineType": "is wrong"})
+    async with service({"Submit": says(error=error)}) as it, rest(it.port) as client:
+        response = await client.post(f"{ROOT}/submit", json=body)
+    assert parts(response)[3]["violations"] == [{"field": name, "description": "is wrong"}]
+
+
 async def test_a_fault_of_the_server_shows_nothing_of_its_inside() -> None:
     async with service({"Status": broken}) as it, rest(it.port) as client:
         response = await client.get(f"{ROOT}/7/status")

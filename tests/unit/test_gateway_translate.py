@@ -22,12 +22,14 @@ OLD_FORM = {"executionCode": "SELECT 1", "executeApplicationName": "duckdb"}
 
 def submitted(body: dict[str, Any]) -> pb.SubmitRequest:
     raw = json.dumps(body).encode()
-    return cast(pb.SubmitRequest, translate.from_body(OPERATIONS["Submit"], {}, raw))
+    request, _ = translate.from_body(OPERATIONS["Submit"], {}, raw)
+    return cast(pb.SubmitRequest, request)
 
 
 def kill_jobs(body: dict[str, Any], id: str = "7") -> pb.KillJobsRequest:
     raw = json.dumps(body).encode()
-    return cast(pb.KillJobsRequest, translate.from_body(OPERATIONS["KillJobs"], {"id": id}, raw))
+    request, _ = translate.from_body(OPERATIONS["KillJobs"], {"id": id}, raw)
+    return cast(pb.KillJobsRequest, request)
 
 
 def queried(name: str, *query: tuple[str, str], **path: str) -> Any:

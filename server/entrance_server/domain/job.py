@@ -95,6 +95,10 @@ class Job:
     """Since when it is paused."""
     paused_for: timedelta = timedelta()
     """How long it was paused before, while it ran or, before that, while it waited."""
+    schedule_time: datetime | None = None
+    """When its turn came, for the last try."""
+    session_reused: bool | None = None
+    """Whether its session had run another job before; None before it has one."""
 
     @property
     def exec_id(self) -> str:

@@ -52,6 +52,11 @@ class JobFilter:
     engine_type: str | None = None
     create_time_from: datetime | None = None
     create_time_to: datetime | None = None
+    task_id: int | None = None
+    task_id_from: int | None = None
+    instance: str | None = None
+    session_id: str | None = None
+    run_type: str | None = None
 
 
 class Store(Protocol):
@@ -91,12 +96,20 @@ class Store(Protocol):
         """One job, or None where the number names none."""
 
     async def list_jobs(
-        self, where: JobFilter, *, limit: int, before_task_id: int | None = None
+        self,
+        where: JobFilter,
+        *,
+        limit: int,
+        before_task_id: int | None = None,
+        offset: int = 0,
     ) -> Sequence[Job]:
-        """Jobs by falling number; `before_task_id` goes on after a page.
+        """Jobs by falling number; `before_task_id` goes on after a page, `offset` after that many.
 
         Their `code` is empty and their `params` are unset, so that a page stays small.
         """
+
+    async def count_jobs(self, where: JobFilter) -> int:
+        """How many jobs `list_jobs` gives in all."""
 
     async def unfinished_jobs(self, instance: str | None = None) -> Sequence[Job]:
         """The jobs that have not ended, of an instance or of all, by rising number."""
@@ -114,12 +127,13 @@ class Store(Protocol):
         progress_info: tuple[ProgressInfo, ...] | None = None,
         retry_time: datetime | None = None,
     ) -> Job:
-        """Compare-and-set of the state. Running sets `start_time`, a final one `end_time`.
+        """Compare-and-set of the state, which sets the time that belongs to it.
 
-        Running and WaitForRetry count anew for how long the job is paused. Fields left None stay as
-        they are, but for `error`: it is always set, so that the next try clears the error of the
-        one before. A final state clears `paused`. Expected states that `to` can't follow do not
-        count.
+        Scheduled sets `schedule_time`, Running `start_time`, a final state `end_time`; a session
+        sets `session_reused` with it. Running and WaitForRetry count anew for how long the job is
+        paused. Fields left None stay as they are, but for `error`: it is always set, so that the
+        next try clears the error of the one before. A final state clears `paused`. Expected states
+        that `to` can't follow do not count.
 
         Raises:
             NotFound: there is no such job.

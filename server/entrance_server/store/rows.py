@@ -62,6 +62,8 @@ def job_from(row: Row[Any]) -> Job:
         retry_time=row.retry_time,
         pause_time=row.pause_time,
         paused_for=row.paused_for,
+        schedule_time=row.schedule_time,
+        session_reused=row.session_reused,
     )
 
 

@@ -137,10 +137,14 @@ jobs = Table(
     Column("retry_time", UtcTime),
     Column("pause_time", UtcTime),
     Column("paused_for", Duration, nullable=False),
+    Column("schedule_time", UtcTime),
+    Column("session_reused", Boolean),
     UniqueConstraint("submit_user", "request_id"),
-    Index(None, "execute_user", "task_id"),
-    Index(None, "creator", "task_id"),
-    Index(None, "status", "task_id"),
+    # with the time, so that what is out of a range is passed over without a look at its row
+    Index(None, "execute_user", "task_id", "create_time"),
+    Index(None, "creator", "task_id", "create_time"),
+    Index(None, "status", "task_id", "create_time"),
+    Index(None, "session_id", "task_id"),
     Index(None, "create_time"),
     Index(None, "instance", "status"),
     sqlite_autoincrement=True,  # a number is never given out again

@@ -127,11 +127,22 @@ class SqlStore:
         return None if row is None else rows.job_from(row)
 
     async def list_jobs(
-        self, where: JobFilter, *, limit: int, before_task_id: int | None = None
+        self,
+        where: JobFilter,
+        *,
+        limit: int,
+        before_task_id: int | None = None,
+        offset: int = 0,
     ) -> Sequence[Job]:
         """Jobs by falling number."""
         statement = statements.list_jobs(where, before_task_id)
-        return await self._read_all(statement, {"p_limit": limit}, rows.job_from)
+        asked = {"p_limit": limit, "p_offset": offset}
+        return await self._read_all(statement, asked, rows.job_from)
+
+    async def count_jobs(self, where: JobFilter) -> int:
+        """How many jobs there are."""
+        (count,) = await self._read_all(statements.count_jobs(where), {}, lambda row: int(row[0]))
+        return count
 
     async def unfinished_jobs(self, instance: str | None = None) -> Sequence[Job]:
         """The jobs that have not ended, of an instance or of all."""
@@ -172,6 +183,7 @@ class SqlStore:
         def step(connection: Connection) -> Job:
             now = self._clock()
             times = {
+                "p_schedule_time": now if to is JobStatus.SCHEDULED else None,
                 "p_start_time": now if to is JobStatus.RUNNING else None,
                 "p_end_time": now if to.is_final else None,
             }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Boolean,
+    ColumnElement,
+    FromClause,
     Select,
     and_,
     bindparam,
     case,
     delete,
+    exists,
     false,
     func,
     insert,
@@ -64,22 +68,25 @@ FIND_REQUEST = select(jobs).where(
 )
 
 # Jobs from the newest on, without code and parameters, so that a page stays small.
-_LIST_JOBS = (
-    select(
-        *(column for column in jobs.c if column.name not in {"code", "prepared_code", "params"}),
-        literal("").label("code"),
-        null().label("prepared_code"),
-        literal({}, JsonText).label("params"),
-    )
-    .order_by(jobs.c.task_id.desc())
-    .limit(bindparam("p_limit"))
-)
+_LIST_JOBS = select(
+    *(column for column in jobs.c if column.name not in {"code", "prepared_code", "params"}),
+    literal("").label("code"),
+    null().label("prepared_code"),
+    literal({}, JsonText).label("params"),
+).order_by(jobs.c.task_id.desc())
 
 # The jobs that have not ended.
 UNFINISHED_JOBS = select(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).order_by(jobs.c.task_id)
 
 # The same of one instance.
 UNFINISHED_JOBS_OF_INSTANCE = UNFINISHED_JOBS.where(jobs.c.instance == bindparam("p_instance"))
+
+# Whether the session that a job gets has run another one before.
+_other_job = jobs.alias("other_job")
+_session_id = bindparam("p_session_id", type_=jobs.c.session_id.type)
+_SESSION_REUSED = exists().where(
+    _other_job.c.session_id == _session_id, _other_job.c.task_id != _task_id
+)
 
 # Compare-and-set of the state. What is null stays, but an error is that of this step alone.
 TRANSITION = (
@@ -100,7 +107,11 @@ TRANSITION = (
         retry_time=_kept_if_null("retry_time"),
         start_time=_kept_if_null("start_time"),
         end_time=_kept_if_null("end_time"),
+        schedule_time=_kept_if_null("schedule_time"),
         session_id=_kept_if_null("session_id"),
+        session_reused=case(
+            (_session_id.is_not(None), _SESSION_REUSED), else_=jobs.c.session_reused
+        ),
         progress=_kept_if_null("progress"),
         attempt=_kept_if_null("attempt"),
         progress_info=_kept_if_null("progress_info"),
@@ -282,19 +293,51 @@ REMOVE_IDLE_LOGIN_SESSIONS = delete(login_sessions).where(
 )
 
 
+# Columns of which a filter may name a value.
+_EXACT = ("task_id", "execute_user", "creator", "engine_type", "instance", "session_id", "run_type")
+
+# The few jobs that have not ended, set apart: few are found at once by their state, whatever else a
+# filter asks for, where a database would rather go through all jobs of a user.
+_ACTIVE_JOBS = (
+    select(*(column for column in jobs.c if column.name in {*_EXACT, "status", "create_time"}))
+    .where(jobs.c.status.in_(sorted(ACTIVE)))
+    .cte("active_jobs")
+    .prefix_with("MATERIALIZED")
+)
+
+
 def list_jobs(where: JobFilter, before_task_id: int | None) -> Select[Any]:
     """Jobs that pass a filter. Equal sets of conditions share one compiled statement."""
-    statement = _LIST_JOBS
+    table = _table(where)
+    page = select(table.c.task_id).where(*_conditions(where, table))
+    if before_task_id is not None:
+        page = page.where(table.c.task_id < before_task_id)
+    page = page.order_by(table.c.task_id.desc())
+    page = page.limit(bindparam("p_limit")).offset(bindparam("p_offset"))
+    # numbers first, since an index alone gives them, and rows are then read for one page alone
+    return _LIST_JOBS.where(jobs.c.task_id.in_(page))
+
+
+def count_jobs(where: JobFilter) -> Select[Any]:
+    """How many jobs pass a filter."""
+    table = _table(where)
+    return select(func.count()).select_from(table).where(*_conditions(where, table))
+
+
+def _table(where: JobFilter) -> FromClause:
+    return _ACTIVE_JOBS if where.statuses and where.statuses <= ACTIVE else jobs
+
+
+def _conditions(where: JobFilter, table: FromClause) -> Iterator[ColumnElement[bool]]:
     if where.statuses:
-        statement = statement.where(jobs.c.status.in_(sorted(where.statuses)))
-    for column in ("execute_user", "creator", "engine_type"):
+        yield table.c.status.in_(sorted(where.statuses))
+    for column in _EXACT:
         value = getattr(where, column)
         if value is not None:
-            statement = statement.where(jobs.c[column] == value)
+            yield table.c[column] == value
+    if where.task_id_from is not None:
+        yield table.c.task_id >= where.task_id_from
     if where.create_time_from is not None:
-        statement = statement.where(jobs.c.create_time >= where.create_time_from)
+        yield table.c.create_time >= where.create_time_from
     if where.create_time_to is not None:
-        statement = statement.where(jobs.c.create_time < where.create_time_to)
-    if before_task_id is not None:
-        statement = statement.where(jobs.c.task_id < before_task_id)
-    return statement
+        yield table.c.create_time < where.create_time_to

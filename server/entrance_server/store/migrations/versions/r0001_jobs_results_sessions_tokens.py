@@ -58,13 +58,16 @@ def _create_jobs() -> None:
         sa.Column("retry_time", sa.BigInteger),
         sa.Column("pause_time", sa.BigInteger),
         sa.Column("paused_for", sa.BigInteger, nullable=False),
+        sa.Column("schedule_time", sa.BigInteger),
+        sa.Column("session_reused", sa.Boolean),
         sa.PrimaryKeyConstraint("task_id", name="pk_jobs"),
         sa.UniqueConstraint("submit_user", "request_id", name="uq_jobs_submit_user_request_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_jobs_execute_user_task_id", "jobs", ["execute_user", "task_id"])
-    op.create_index("ix_jobs_creator_task_id", "jobs", ["creator", "task_id"])
-    op.create_index("ix_jobs_status_task_id", "jobs", ["status", "task_id"])
+    for column in ("execute_user", "creator", "status"):
+        name = f"ix_jobs_{column}_task_id_create_time"
+        op.create_index(name, "jobs", [column, "task_id", "create_time"])
+    op.create_index("ix_jobs_session_id_task_id", "jobs", ["session_id", "task_id"])
     op.create_index("ix_jobs_create_time", "jobs", ["create_time"])
     op.create_index("ix_jobs_instance_status", "jobs", ["instance", "status"])
 

@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from entrance_runner.parameters import Parameter, Scope
+
 if TYPE_CHECKING:
     from entrance_runner.processes import Processes
     from entrance_runner.results import ResultFile
@@ -23,45 +25,6 @@ class EngineUnavailable(Exception):
 
 class InvalidOption(Exception):
     """A setting that the engine does not know or can't read; the message says what to change."""
-
-
-class ParameterType(enum.StrEnum):
-    """How the text of a setting is read."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A setting that an engine takes when a session is opened."""
-
-    name: str
-    type: ParameterType
-    description: str
-
-    def check(self, text: str) -> None:
-        """Checks the text of a value.
-
-        Raises:
-            InvalidOption: the text is not of the parameter's type.
-        """
-        if self.type is ParameterType.INTEGER:
-            valid = text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
-        else:
-            valid = self.type is ParameterType.TEXT or text in ("true", "false")
-        if not valid:
-            raise InvalidOption(
-                f"the setting {self.name} must be {_WANTED[self.type]}, not {text!r}"
-            )
-
-
-_WANTED = {
-    ParameterType.TEXT: "text",
-    ParameterType.INTEGER: "a whole number",
-    ParameterType.BOOLEAN: "true or false",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,20 +151,22 @@ class Engine(abc.ABC):
         """
 
     @classmethod
-    def check_options(cls, options: Mapping[str, str]) -> None:
-        """Checks the settings for a session.
+    def check_options(cls, scope: Scope, options: Mapping[str, str]) -> None:
+        """Checks the settings for a session or for a run.
 
         Raises:
-            InvalidOption: a setting is not known, or its value is not of its type.
+            InvalidOption: a setting is not known, or its value is refused.
         """
-        known = {parameter.name: parameter for parameter in cls.parameters}
+        declared = [parameter for parameter in cls.parameters if parameter.scope is scope]
         for name, text in options.items():
-            if name not in known:
-                names = ", ".join(sorted(known)) or "none"
+            parameter = next((one for one in declared if one.has(name)), None)
+            if parameter is None:
+                names = ", ".join(sorted(one.name for one in declared)) or "none"
                 raise InvalidOption(
-                    f"the engine {cls.engine_type} has no startup setting {name}; it has: {names}"
+                    f"the engine {cls.engine_type} has no {scope} setting {name}; it has: {names}"
                 )
-            known[name].check(text)
+            if problem := parameter.problem(text):
+                raise InvalidOption(f"the setting {name} {problem}")
 
 
 EngineFinder = Callable[[], Iterable[metadata.EntryPoint]]

@@ -18,6 +18,7 @@ from entrance_runner.engine import (
     SessionContext,
 )
 from entrance_runner.output import OutputPipe
+from entrance_runner.parameters import Scope
 from entrance_runner.processes import Processes
 from entrance_runner.run import Run
 
@@ -87,7 +88,7 @@ class Host:
         if self._engine is not None:
             raise WrongState(f"this runner has the session {self.session_id} already")
         engine = engines.find_engine(engine_type, self._finder)
-        engine.check_options(options)
+        engine.check_options(Scope.STARTUP, options)
         context = SessionContext(
             session_id=session_id,
             user=user,
@@ -119,6 +120,7 @@ class Host:
         Raises:
             WrongState: there is no session that can take it now.
             InvalidRequest: the run type is not the engine's, or the result directory is none.
+            InvalidOption: an option is not known, or a value is refused.
         """
         if self._run is not None and self._run.request.run_id == request.run_id:
             return
@@ -135,6 +137,7 @@ class Host:
             raise InvalidRequest(
                 f"the engine {self.engine_type} runs {names}, not {request.run_type!r}"
             )
+        self._engine.check_options(Scope.RUNTIME, request.options)
         _directory("result_directory", str(request.result_directory))
         self._output.discard()
         self._run = Run(request, self._session, self._output, self._processes)

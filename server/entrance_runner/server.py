@@ -24,8 +24,8 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 async def serve(path: Path, *, scratch: Path, orphan_timeout: float) -> None:
     """Serves on a socket until Close, a signal, or too long without a server.
 
-    `scratch` is a private directory. SIGHUP tells that the guard was killed: then the runner is lost,
-    and nobody is told any more how its run ends.
+    `scratch` is a private directory. SIGHUP tells that the guard was killed: then the runner is
+    lost, and nobody is told any more how its run ends.
     """
     stop, lost = asyncio.Event(), asyncio.Event()
     presence = Presence()

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from entrance_runner.engine import (
     Engine,
-    Parameter,
-    ParameterType,
     Session,
     SessionContext,
     package_version,
 )
+from entrance_runner.parameters import Parameter, ParameterType
 
+MOST_THREADS = 256
 WORKER = "entrance_runner.engines.duckdb_worker:DuckDBWorker"
 
 
@@ -30,9 +30,18 @@ class DuckDBEngine(Engine):
             "The database file; unset means a database in memory.",
         ),
         Parameter(
-            "duckdb.threads", ParameterType.INTEGER, "Threads; unset means one for each core."
+            "duckdb.threads",
+            ParameterType.INTEGER,
+            "Threads; unset means one for each core.",
+            least=1,
+            most=MOST_THREADS,
         ),
-        Parameter("duckdb.memory_limit", ParameterType.TEXT, "Memory, such as 4GB."),
+        Parameter(
+            "duckdb.memory_limit",
+            ParameterType.SIZE,
+            "Memory for data, such as 4GB; unset means most of what there is.",
+            least=1024 * 1024,
+        ),
     )
 
     @classmethod

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from entrance_runner.engine import EngineUnavailable, InvalidOption, Level, Part, Progress
 from entrance_runner.errors import ErrorCode, RunFailed
+from entrance_runner.parameters import size_of
 from entrance_runner.worker_process import Task, Worker
 
 BATCH_ROWS = 16 * 1024
@@ -36,11 +37,11 @@ class DuckDBWorker(Worker):
     def open(self, options: Mapping[str, str]) -> None:
         """Connects to the database that the options name, by default one in memory."""
         database = options.get("duckdb.database", ":memory:")
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            name.removeprefix("duckdb."): text
-            for name, text in options.items()
-            if name != "duckdb.database"
-        }
+        settings: dict[str, str | bool | int | float | list[str]] = {}
+        if threads := options.get("duckdb.threads"):
+            settings["threads"] = int(threads)
+        if memory := options.get("duckdb.memory_limit"):
+            settings["memory_limit"] = f"{size_of(memory)}B"
         try:
             self._connection = duckdb.connect(database, config=settings)
             self._connection.execute("SET enable_progress_bar = true")

@@ -68,7 +68,7 @@ class ResultStore:
                 return directory.add_table(_rows(table))
             except Exception as error:
                 print(f"shown as text, since it can't be a table: {error}", file=sys.stderr)
-                return directory.add_content("text/plain", repr(table).encode())
+                return directory.add_content("text/plain", _content("text/plain", repr(table)))
         for media_type in CONTENTS:
             if media_type in bundle:
                 return directory.add_content(media_type, _content(media_type, bundle[media_type]))
@@ -284,7 +284,9 @@ def _content(media_type: str, data: Any) -> bytes:
     if isinstance(data, bytes):
         return data
     text = str(data)
-    return base64.b64decode(text) if media_type in ("image/png", "image/jpeg") else text.encode()
+    if media_type in ("image/png", "image/jpeg"):
+        return base64.b64decode(text)
+    return text.encode(errors="backslashreplace")  # text may hold what UTF-8 can't
 
 
 def _configuration(directory: Path) -> Config:

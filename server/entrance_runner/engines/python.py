@@ -19,6 +19,8 @@ from entrance_runner.engine import (
 from entrance_runner.engines.kernel_messages import BEGUN, LINE, RESULT, RESULT_DIRECTORY
 from entrance_runner.errors import ErrorCode, RunFailed, engine_died, exit_text
 from entrance_runner.interpreter import python_command
+from entrance_runner.limits import Usage, cores_parameter, memory_parameter
+from entrance_runner.parameters import Parameter
 from entrance_runner.results import ResultFile
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ class PythonEngine(Engine):
     engine_type: ClassVar[str] = "python"
     run_types: ClassVar[Sequence[str]] = ("python", "py")
     description: ClassVar[str] = "Python by an IPython kernel; variables last for the session."
+    parameters: ClassVar[Sequence[Parameter]] = (
+        memory_parameter("python"),
+        cores_parameter("python"),
+    )
 
     @classmethod
     def version(cls) -> str:
@@ -47,12 +53,13 @@ class PythonEngine(Engine):
 
     async def open(self, context: SessionContext) -> Session:
         """Starts a kernel and waits until it answers."""
-        manager = _kernel_manager(context)
-        with context.processes.starting():
+        usage = Usage.of("python", context.options)
+        manager = _kernel_manager(context, usage)
+        with context.processes.starting(), usage.on_cores():
             try:
                 await manager.start_kernel(
                     cwd=str(context.working_directory),
-                    env=dict(context.environment),
+                    env=usage.environment(context.environment),
                     stdin=subprocess.DEVNULL,
                     stdout=context.output,
                     stderr=context.output,
@@ -62,7 +69,7 @@ class PythonEngine(Engine):
             process = cast("LocalProvisioner", manager.provisioner)
             assert process.pid is not None  # it was started
             context.processes.own(process.pid)
-        session = PythonSession(manager, process)
+        session = PythonSession(manager, process, usage)
         try:
             await session.wait_ready()
         except BaseException:
@@ -75,8 +82,11 @@ class PythonEngine(Engine):
 class PythonSession(Session):
     """One kernel and the connection to it."""
 
-    def __init__(self, manager: AsyncKernelManager, process: LocalProvisioner) -> None:
+    def __init__(
+        self, manager: AsyncKernelManager, process: LocalProvisioner, usage: Usage
+    ) -> None:
         self._manager = manager
+        self._usage = usage
         self._client: AsyncKernelClient = manager.client()
         self._client.start_channels(stdin=False, hb=False, control=False)
         self._death = asyncio.create_task(process.wait())
@@ -97,7 +107,9 @@ class PythonSession(Session):
                 while not await self._answers():
                     if self._death.done():
                         status = exit_text(self._death.result())
-                        raise EngineUnavailable(f"the kernel ended while it started: {status}")
+                        raise EngineUnavailable(
+                            f"the kernel ended while it started: {status}{self._usage.hint}"
+                        )
         except TimeoutError:
             raise EngineUnavailable(f"the kernel did not start in {OPEN_TIMEOUT:g} s") from None
 
@@ -112,7 +124,8 @@ class PythonSession(Session):
         finally:
             execution.cancel()
         if reply["status"] != "ok" and not _is_normal_exit(reply):
-            raise RunFailed(ErrorCode.PYTHON_EXCEPTION, _error_text(reply))
+            hint = self._usage.hint if reply["ename"] == "MemoryError" else ""
+            raise RunFailed(ErrorCode.PYTHON_EXCEPTION, _error_text(reply) + hint)
 
     async def interrupt(self) -> None:
         """Raises KeyboardInterrupt in the code."""
@@ -159,7 +172,7 @@ class PythonSession(Session):
                 return message
 
 
-def _kernel_manager(context: SessionContext) -> AsyncKernelManager:
+def _kernel_manager(context: SessionContext, usage: Usage) -> AsyncKernelManager:
     """A manager for our kernel, reached by sockets in the private directory."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -168,7 +181,7 @@ def _kernel_manager(context: SessionContext) -> AsyncKernelManager:
 
     class OnlyOurs(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            return KernelSpec(argv=command, interrupt_mode="signal")
+            return KernelSpec(argv=usage.limited(command), interrupt_mode="signal")
 
     return AsyncKernelManager(
         kernel_name="entrance",

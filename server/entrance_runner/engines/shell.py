@@ -19,7 +19,10 @@ from entrance_runner.engine import (
     SessionContext,
 )
 from entrance_runner.errors import ErrorCode, RunFailed, exit_text
+from entrance_runner.limits import Usage, cores_parameter, memory_parameter
+from entrance_runner.parameters import Parameter, ParameterType, Scope
 
+ENVIRONMENT = "env."  # followed by the name of a variable
 VERSION_TIMEOUT = 5.0  # seconds
 
 
@@ -29,6 +32,16 @@ class ShellEngine(Engine):
     engine_type: ClassVar[str] = "shell"
     run_types: ClassVar[Sequence[str]] = ("shell", "sh")
     description: ClassVar[str] = "Shell scripts by bash, or by sh where there is no bash."
+    parameters: ClassVar[Sequence[Parameter]] = (
+        *(memory_parameter("shell", scope) for scope in Scope),
+        *(cores_parameter("shell", scope) for scope in Scope),
+        Parameter(
+            f"{ENVIRONMENT}*",
+            ParameterType.TEXT,
+            "A variable of the environment in which the script runs.",
+            Scope.RUNTIME,
+        ),
+    )
 
     @classmethod
     def version(cls) -> str:
@@ -60,13 +73,20 @@ class ShellSession(Session):
         """Runs a script from a file: neither its size nor what it reads from its input matters."""
         script = self._context.scratch / "script"
         await asyncio.to_thread(script.write_text, request.code, encoding="utf-8", newline="")
+        usage = Usage.of("shell", {**self._context.options, **request.options})
+        variables = {
+            name.removeprefix(ENVIRONMENT): text
+            for name, text in request.options.items()
+            if name.startswith(ENVIRONMENT)
+        }
         try:
-            process = await self._context.processes.spawn(
-                [self._shell, str(script)],
-                cwd=self._context.working_directory,
-                env=self._context.environment,
-                output=self._context.output,
-            )
+            with usage.on_cores():
+                process = await self._context.processes.spawn(
+                    usage.limited([self._shell, str(script)]),
+                    cwd=self._context.working_directory,
+                    env=usage.environment({**self._context.environment, **variables}),
+                    output=self._context.output,
+                )
         except OSError as error:
             raise RunFailed(ErrorCode.ENGINE_DIED, f"the shell does not start: {error}") from None
         report.begun()

@@ -94,7 +94,13 @@ class RunnerClient:
         return await self.stub.OpenSession(request, timeout=DEADLINE)
 
     async def start(
-        self, code: str, run_type: str, *, run_id: str = "", fifo: str | None = None
+        self,
+        code: str,
+        run_type: str,
+        *,
+        run_id: str = "",
+        fifo: str | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> str:
         """Starts a run; `fifo` makes one in its directory, with which a test can hold it up."""
         if fifo:
@@ -104,7 +110,11 @@ class RunnerClient:
         results.mkdir(exist_ok=True)
         await self.stub.Run(
             pb.RunRequest(
-                run_id=run_id, code=code, run_type=run_type, result_directory=str(results)
+                run_id=run_id,
+                code=code,
+                run_type=run_type,
+                result_directory=str(results),
+                options=options or {},
             ),
             timeout=DEADLINE,
         )
@@ -137,9 +147,11 @@ class RunnerClient:
             outcome.events.append(event)
         return outcome
 
-    async def run(self, code: str, run_type: str) -> Outcome:
+    async def run(
+        self, code: str, run_type: str, *, options: Mapping[str, str] | None = None
+    ) -> Outcome:
         """Runs code to its end."""
-        return await self.follow(await self.start(code, run_type))
+        return await self.follow(await self.start(code, run_type, options=options))
 
     async def interrupt(self, run_id: str, *, grace: float) -> None:
         period = duration_pb2.Duration()

@@ -60,9 +60,9 @@ async def test_a_second_session_is_refused(runner: RunnerClient) -> None:
     ("engine_type", "options", "text"),
     [
         ("hive", {}, "there is no engine 'hive'; installed are: .*duckdb, python, shell"),
-        ("shell", {"x": "1"}, "the engine shell has no startup setting x; it has: none"),
+        ("shell", {"x": "1"}, "the engine shell has no startup setting x; it has: shell.cores, "),
         ("duckdb", {"duckdb.threads": "x"}, "duckdb.threads must be a whole number"),
-        ("duckdb", {"duckdb.memory_limit": "much"}, "DuckDB refuses the startup settings"),
+        ("duckdb", {"duckdb.memory_limit": "much"}, "duckdb.memory_limit must be a size such as"),
     ],
 )
 async def test_what_the_session_can_not_be_opened_with_is_refused_and_another_can_be(

@@ -12,6 +12,7 @@ import structlog
 from entrance_server.app import StartError, serve
 from entrance_server.config import ConfigError, read_settings
 from entrance_server.data_dir import DataDirError
+from entrance_server.rpc.listen import ListenError
 from entrance_server.store.port import StoreUnavailable
 
 
@@ -24,7 +25,7 @@ def main() -> int:
         settings = read_settings(given.pop("config", None), **given)
         _configure_log(settings.log_level)
         asyncio.run(serve(settings, ready_file=ready_file))
-    except (ConfigError, StartError, DataDirError, StoreUnavailable) as error:
+    except (ConfigError, StartError, ListenError, DataDirError, StoreUnavailable) as error:
         print(f"entrance server: {error}", file=sys.stderr)
         return 1
     return 0
@@ -43,6 +44,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, help="database, logs, results and token")
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="gRPC port; 0 takes a free one")
+    parser.add_argument("--tls-cert", type=Path, help="the server's certificate, as PEM")
+    parser.add_argument("--tls-key", type=Path, help="its key")
+    parser.add_argument(
+        "--tls-client-ca", type=Path, help="authorities that callers must be certified by"
+    )
+    parser.add_argument(
+        "--insecure",
+        dest="allow_insecure",
+        action="store_true",
+        default=None,
+        help="listen beyond this machine without TLS",
+    )
+    parser.add_argument(
+        "--local-socket", type=Path, help="Unix socket for calls of the server's own user"
+    )
     parser.add_argument("--ready-file", type=Path, help="written once calls are answered")
     return parser
 

@@ -26,6 +26,7 @@ from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
 from entrance_server.results import ResultFiles
 from entrance_server.rpc.administration import AdministrationServicer
+from entrance_server.rpc.listen import listen, listen_locally, protection
 from entrance_server.rpc.server import (
     SERVICE,
     Limits,
@@ -81,8 +82,15 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
     """A server from here to the end of the block; runs that go on then are left to the next one.
 
     Raises:
-        StartError, DataDirError, StoreUnavailable: it can't start.
+        StartError, ListenError, DataDirError, StoreUnavailable: it can't start.
     """
+    credentials = protection(
+        settings.host,
+        certificate=settings.tls_cert,
+        key=settings.tls_key,
+        client_authorities=settings.tls_client_ca,
+        allow_insecure=settings.allow_insecure,
+    )
     async with AsyncExitStack() as stack:
         stack.enter_context(directories.locked(settings.data_dir))
         port = settings.port or _free_port(settings.host)
@@ -100,13 +108,16 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             trusted_gateways=settings.trusted_gateways,
             limits=Limits(streams_per_user=settings.max_streams_per_user),
         )
-        _listen(server, settings.host, port)
+        listen(server, settings.host, port, credentials)
+        if settings.local_socket is not None:
+            listen_locally(server, settings.local_socket)
         await recovery.recover()
         await server.start()
         stack.push_async_callback(_stop, server, status, settings.shutdown_grace)
         for service in ("", SERVICE):
             await status.set(service, health_pb2.HealthCheckResponse.SERVING)
-        log.info("serving", host=settings.host, port=port, instance=instance)
+        tls = credentials is not None
+        log.info("serving", host=settings.host, port=port, tls=tls, instance=instance)
         yield Server(port, instance)
 
 
@@ -245,17 +256,6 @@ async def serve(settings: ServerSettings, *, ready_file: Path | None = None) -> 
 async def _stop(server: grpc.aio.Server, status: health.aio.HealthServicer, grace: float) -> None:
     await status.enter_graceful_shutdown()
     await server.stop(grace)
-
-
-def _listen(server: grpc.aio.Server, host: str, port: int) -> None:
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    try:
-        server.add_insecure_port(address)
-    except RuntimeError:
-        raise StartError(
-            f"The server can't listen on {address}: the address is in use or not of this machine; "
-            "choose another one with --host and --port."
-        ) from None
 
 
 def _free_port(host: str) -> int:

@@ -50,6 +50,16 @@ class ServerSettings(BaseSettings):
     """The gRPC port; 0 takes a free one."""
     instance: str = ""
     """The instance name in execIDs; empty means `<host name>:<port>` of the first start."""
+    tls_cert: Path | None = None
+    """The server's certificate, followed by those of the authorities in between, as PEM."""
+    tls_key: Path | None = None
+    """The key of the certificate, as PEM, not encrypted."""
+    tls_client_ca: Path | None = None
+    """Authorities, as PEM, by one of which every caller's certificate must be issued."""
+    allow_insecure: bool = False
+    """Listen beyond this machine without TLS all the same."""
+    local_socket: Path | None = None
+    """A Unix socket for calls of the server's own user, such as those of a gateway beside it."""
     store_url: str = ""
     """The store as an SQLAlchemy URL; empty means SQLite in the data directory."""
 

@@ -9,6 +9,7 @@ from entrance_runner.engine import EngineUnavailable, InvalidOption
 from entrance_runner.engines.duckdb import DuckDBEngine
 from entrance_runner.engines.shell import ShellEngine
 from entrance_runner.errors import exit_text
+from entrance_runner.parameters import Scope, size_of
 
 
 def points() -> list[EntryPoint]:
@@ -37,19 +38,48 @@ def test_an_unknown_setting_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(
         InvalidOption, match=r"has no startup setting duckdb.thread; it has: .*threads"
     ):
-        DuckDBEngine.check_options({"duckdb.thread": "2"})
-    with pytest.raises(InvalidOption, match=r"has no startup setting x; it has: none"):
-        ShellEngine.check_options({"x": "2"})
+        DuckDBEngine.check_options(Scope.STARTUP, {"duckdb.thread": "2"})
+    with pytest.raises(InvalidOption, match=r"has no runtime setting x; it has: none"):
+        DuckDBEngine.check_options(Scope.RUNTIME, {"x": "2"})
 
 
-@pytest.mark.parametrize("text", ["two", "", "1.5", "²", "--1"])
+@pytest.mark.parametrize("text", ["two", "", "1.5", "²", "--1", "0", "257"])
 def test_a_setting_of_another_type_is_refused(text: str) -> None:
     with pytest.raises(InvalidOption, match=r"duckdb.threads must be a whole number"):
-        DuckDBEngine.check_options({"duckdb.threads": text})
+        DuckDBEngine.check_options(Scope.STARTUP, {"duckdb.threads": text})
 
 
 def test_known_settings_are_taken() -> None:
-    DuckDBEngine.check_options({"duckdb.threads": "2", "duckdb.memory_limit": "1GB"})
+    DuckDBEngine.check_options(Scope.STARTUP, {"duckdb.threads": "2", "duckdb.memory_limit": "1GB"})
+
+
+def test_a_setting_can_stand_for_all_names_that_begin_alike() -> None:
+    ShellEngine.check_options(Scope.RUNTIME, {"env.COLOUR": "blue", "env.": ""})
+    with pytest.raises(InvalidOption):
+        ShellEngine.check_options(Scope.RUNTIME, {"environment": ""})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1048576", 2**20),
+        ("512MiB", 512 * 2**20),
+        ("2GB", 2 * 10**9),
+        ("2 gb", 2 * 10**9),
+        ("4g", 4 * 2**30),
+        ("1.5K", 1536),
+        ("1TiB", 2**40),
+        ("7b", 7),
+    ],
+)
+def test_sizes_are_read_with_their_units(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1e9", "much", "1.GB", "1PB", "1" * 20, "²GB"])
+def test_other_texts_are_no_sizes(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        size_of(text)
 
 
 @pytest.mark.parametrize(

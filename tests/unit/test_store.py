@@ -455,6 +455,7 @@ async def test_sessions_are_kept_until_they_are_removed(store: Store) -> None:
         2.5,
         START - timedelta(seconds=1),
         options={"duckdb.threads": "1"},
+        only_for=7,
     )
     await store.put_session(first)
     await store.put_session(second)

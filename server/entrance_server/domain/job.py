@@ -176,7 +176,8 @@ class SessionRecord:
     """A runner that a later server can attach to again. `address` is a gRPC target.
 
     `pid` with `process_start` (seconds since the epoch, as the kernel tells it) names the process
-    even when the pid was given to another one since. `options` are the settings it was opened with.
+    even when the pid was given to another one since. `options` are the settings it was opened with,
+    and `only_for` is the number of the one job that may use it, when there is one alone.
     """
 
     session_id: str
@@ -186,6 +187,7 @@ class SessionRecord:
     process_start: float
     create_time: datetime
     options: Mapping[str, str] = field(default_factory=dict)
+    only_for: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ def session_from(row: Row[Any]) -> SessionRecord:
         process_start=row.process_start,
         create_time=row.create_time,
         options=row.options,
+        only_for=row.only_for,
     )
 
 
@@ -188,6 +189,7 @@ def session_values(record: SessionRecord) -> dict[str, Any]:
         "process_start": record.process_start,
         "create_time": record.create_time,
         "options": dict(record.options),
+        "only_for": record.only_for,
     }
 
 

@@ -176,6 +176,7 @@ sessions = Table(
     Column("process_start", Double, nullable=False),
     Column("create_time", UtcTime, nullable=False),
     Column("options", JsonText, nullable=False),
+    Column("only_for", BigInteger),
 )
 
 offline_instances = Table(

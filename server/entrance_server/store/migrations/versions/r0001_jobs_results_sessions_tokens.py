@@ -103,6 +103,7 @@ def _create_sessions() -> None:
         sa.Column("process_start", sa.Double, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("options", sa.Text, nullable=False),
+        sa.Column("only_for", sa.BigInteger),
         sa.PrimaryKeyConstraint("session_id", name="pk_sessions"),
     )
 

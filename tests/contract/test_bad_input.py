@@ -132,6 +132,28 @@ def test_a_submit_tells_what_to_change(carol: Caller, wrong: Wrong) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wrong", "field", "err_code"),
+    [
+        ({"executeApplicationName": None}, "executeApplicationName", 20001),
+        ({"executeApplicationName": "fortran"}, "executeApplicationName", 20004),
+        ({"executionCode": " "}, "executionCode", 20007),
+        ({"runType": "cobol"}, "runType", 20004),
+        ({"requestApplicationName": "../x"}, "requestApplicationName", 20004),
+        ({"labels": {"engineType": "fortran"}}, "labels.engineType", 20004),
+        ({"params": {"variable": {"": "x"}}}, "params.variable", 20010),
+    ],
+)
+def test_a_submit_in_the_old_form_names_fields_as_its_caller_does(
+    carol: Caller, wrong: dict[str, Any], field: str, err_code: int
+) -> None:
+    body = {"executionCode": "exit 0", "executeApplicationName": "shell", "runType": "sh"}
+    answer = carol.rest.post("submit", {**body, **wrong})
+    assert (answer.http, answer.status, answer.data["errCode"]) == (400, 1, err_code)
+    assert [one["field"] for one in answer.data["violations"]] == [field]
+    assert "label" not in answer.message
+
+
+@pytest.mark.parametrize(
     ("body", "err_code", "words"),
     [
         (b"", 20001, "empty"),

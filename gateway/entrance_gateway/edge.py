@@ -52,7 +52,7 @@ class Admission:
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if self._inside >= self._limit:
                 words = f"The gateway has {self._limit:,} requests open, its limit; try again."
-                raise errors.Refusal(words, envelope.GATEWAY_BUSY)
+                raise errors.Refusal(words, envelope.TOO_MANY_REQUESTS)
             self._inside += 1
             try:
                 await endpoint(scope, receive, send)

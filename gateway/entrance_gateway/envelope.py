@@ -51,7 +51,7 @@ NO_SUCH_PATH = Outcome(1, 404)
 WRONG_VERB = Outcome(1, 405)
 BODY_TOO_SLOW = Outcome(1, 408, headers={"Connection": "close"})
 BODY_TOO_LARGE = Outcome(1, 413)
-GATEWAY_BUSY = Outcome(1, 503, headers={"Retry-After": "1"})
+TOO_MANY_REQUESTS = Outcome(1, 429, headers={"Retry-After": "1"})
 FAILED = Outcome(1, 500, "The service failed to answer; its log tells why.")
 DEADLINE = Outcome(1, 504, "The service did not answer in time; the call may have had its effect.")
 

@@ -10,11 +10,10 @@ from google.protobuf.message import Message
 
 from entrance.v1 import entrance_pb2 as pb
 from entrance_gateway import envelope, schemas
+from entrance_gateway.credentials import SESSION_COOKIE
 from entrance_gateway.events import END_ID, RESUME_HEADER
 from entrance_gateway.operations import Operation
 from entrance_gateway.schemas import Answers, Requests, Schema
-
-SESSION_COOKIE = "linkis_user_session_ticket_id_v1"
 
 _ABOUT = (
     "Submit code, watch it, control it, read its results. Every answer but a file and a stream of "
@@ -39,10 +38,10 @@ _ERRORS: Mapping[int, str] = {
     403: "The caller may not do this.",
     408: "The body came too slowly.",
     413: "The body is too large.",
-    429: "A limit is reached, such as that of a group's queue.",
+    429: "A limit is reached, such as that of a group's queue or of open requests.",
     500: "The service has a fault.",
     501: "The server does not have this operation.",
-    503: "The server is away, or takes no more requests now.",
+    503: "The server is away, or takes no jobs now.",
     504: "The server did not answer in time; the call may have had its effect.",
 }
 _OF_BODIES = frozenset({408, 413})

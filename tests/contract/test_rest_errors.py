@@ -287,7 +287,7 @@ async def test_requests_over_the_limit_are_told_to_come_back() -> None:
         released.set()
         assert (await first).status_code == 200
         assert (await gateway.client.get(f"{ROOT}/7/status")).status_code == 200
-    assert parts(refused)[:2] == (503, 1)
+    assert parts(refused)[:2] == (429, 1)
     assert refused.headers["retry-after"]
 
 

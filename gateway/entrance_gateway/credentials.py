@@ -12,6 +12,8 @@ from entrance_gateway.errors import Refusal
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
+SESSION_COOKIE = "linkis_user_session_ticket_id_v1"
+
 _FORWARDED = ("authorization", "token-code", "token-user")
 _VALID = re.compile(r"[\x20-\x7e]{0,4096}")  # what gRPC metadata can carry
 

@@ -1,0 +1,41 @@
+"""`python -m tests.system.campaign --minutes 10`: a campaign, or the verdict on an old one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.system.campaign.campaign import Settings, run
+from tests.system.campaign.history import History
+from tests.system.campaign.validate import validate
+
+
+def main() -> int:
+    """Prints the closing lines; the exit status tells whether a rule was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.system.campaign", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=None, help="default: a random one")
+    parser.add_argument("--users", type=int, default=24, help="stories at once")
+    parser.add_argument("--faults", type=float, default=1.5, help="faults for each second")
+    parser.add_argument("--report", type=Path, default=None, help="default: a new directory")
+    parser.add_argument("--again", type=Path, default=None, help="a history.jsonl to judge again")
+    arguments = parser.parse_args()
+    if arguments.again is not None:
+        violations = validate(History.load(arguments.again))
+        print(*violations, f"violations: {len(violations)}", sep="\n")
+        return bool(violations)
+    seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
+    report = arguments.report or Path(tempfile.mkdtemp(prefix="entrance-report-"))
+    print(f"seed {seed}, report in {report}", flush=True)
+    settings = Settings(seed, arguments.minutes * 60, arguments.users, arguments.faults)
+    verdict = asyncio.run(run(settings, report))
+    print(*verdict.lines(), sep="\n")
+    return bool(verdict.violations)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

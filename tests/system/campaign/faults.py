@@ -1,0 +1,219 @@
+"""Faults on real programs, drawn from a seed, each undone after its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import sqlite3
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import psutil
+
+from tests.support.daemon import Daemon
+from tests.system.campaign.history import Fault, History, Skipped
+from tests.system.campaign.installation import Installation
+from tests.system.campaign.proxy import Proxy
+
+MOST_AT_ONCE = 2
+FILLING = 1024 * 1024  # bytes
+
+
+class Impossible(Exception):
+    """The fault can't be made here; the message says why."""
+
+
+class Injector:
+    """Makes faults until it is cancelled; whatever it did is undone then."""
+
+    def __init__(
+        self, installation: Installation, history: History, random: Random, *, per_second: float
+    ) -> None:
+        self._installation = installation
+        self._history = history
+        self._random = random
+        self._per_second = per_second
+        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
+        self._disk = asyncio.Lock()  # one at a time, so that each undoes its own work
+        self._faults: Mapping[str, tuple[int, Callable[[], Coroutine[Any, Any, Sequence[str]]]]] = {
+            "cut connections": (28, self._cut),
+            "hold up connections": (5, self._hold_up),
+            "kill engine": (12, self._kill_engine),
+            "kill runner": (8, self._kill_runner),
+            "kill server": (8, lambda: self._kill(installation.server)),
+            "kill gateway": (7, lambda: self._kill(installation.gateway)),
+            "kill everything": (2, self._kill_everything),
+            "stop server": (5, lambda: self._freeze_daemon(installation.server)),
+            "stop gateway": (5, lambda: self._freeze_daemon(installation.gateway)),
+            "stop runner": (8, self._freeze_runner),
+            "store locked": (6, self._lock_store),
+            "disk full": (3, self._fill_disk),
+            "read-only directory": (3, self._read_only),
+        }
+
+    async def run(self, until: float) -> None:
+        """Makes faults until a moment of the loop's clock, then waits for the last to be undone."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            while loop.time() < until:
+                await asyncio.sleep(self._random.expovariate(self._per_second))
+                await self._slots.acquire()
+                tasks.create_task(self._one())
+
+    async def _one(self) -> None:
+        names = list(self._faults)
+        weights = [weight for weight, _ in self._faults.values()]
+        kind = self._random.choices(names, weights=weights)[0]
+        start = time.time()
+        try:
+            sessions = await self._faults[kind][1]()
+            await self._installation.whole()
+        except Impossible as error:
+            self._history.add(Skipped(kind, str(error)))
+        else:
+            self._history.add(Fault(kind, start, time.time(), sessions))
+        finally:
+            self._slots.release()
+
+    async def _cut(self) -> Sequence[str]:
+        if not self._proxy().cut(self._random, self._random.choice((0.2, 0.5, 1.0))):
+            raise Impossible("there was no connection")
+        return ()
+
+    async def _hold_up(self) -> Sequence[str]:
+        with self._proxy().held_up():
+            await self._a_while()
+        return ()
+
+    async def _kill(self, daemon: Daemon) -> Sequence[str]:
+        if not self._installation.kill(daemon):
+            raise Impossible("it did not run")
+        return ()
+
+    async def _kill_runner(self) -> Sequence[str]:
+        session, processes = await self._victim()
+        with _still_there():
+            self._random.choice(processes).kill()
+        return (session,)
+
+    async def _kill_engine(self) -> Sequence[str]:
+        session, processes = await self._victim()
+        with _still_there():
+            children = processes[-1].children(recursive=True)
+            if not children:
+                raise Impossible("the runner had no child")
+            self._random.choice(children).kill()
+        return (session,)
+
+    async def _kill_everything(self) -> Sequence[str]:
+        runners = await asyncio.to_thread(self._installation.runners)
+        for daemon in (self._installation.server, self._installation.gateway):
+            self._installation.kill(daemon)
+        for process in itertools.chain(*runners.values()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return tuple(runners)
+
+    async def _freeze_daemon(self, daemon: Daemon) -> Sequence[str]:
+        async with self._frozen(daemon.pid):
+            await self._a_while()
+        return ()
+
+    async def _freeze_runner(self) -> Sequence[str]:
+        _, processes = await self._victim()
+        async with self._frozen(processes[-1].pid):
+            await self._a_while()
+        return ()
+
+    async def _lock_store(self) -> Sequence[str]:
+        path = self._installation.data_dir / "entrance.db"
+        # sometimes longer than the service's own patience with a lock
+        seconds = self._random.choice((0.3, 1.0, 2.0, 6.0))
+        await asyncio.to_thread(_hold_lock, str(path), seconds)
+        return ()
+
+    async def _fill_disk(self) -> Sequence[str]:
+        if not self._installation.own_disk:
+            raise Impossible("a disk of its own needs root and mount")
+        async with self._disk:
+            filler = self._installation.data_dir / "filler"
+            try:
+                await asyncio.to_thread(_fill, str(filler))
+                await self._a_while()
+            finally:
+                filler.unlink(missing_ok=True)
+        return ()
+
+    async def _read_only(self) -> Sequence[str]:
+        if not self._installation.own_disk:
+            raise Impossible("a read-only mount needs root and mount")
+        directory = str(self._installation.data_dir / self._random.choice(("jobs", "sessions")))
+        async with self._disk:
+            await _run("mount", "--bind", directory, directory)
+            try:
+                await _run("mount", "-o", "remount,bind,ro", directory)
+                await self._a_while()
+            finally:
+                await _run("umount", "--lazy", directory)
+        return ()
+
+    async def _victim(self) -> tuple[str, list[psutil.Process]]:
+        runners = await asyncio.to_thread(self._installation.runners)
+        if not runners:
+            raise Impossible("there was no runner")
+        return self._random.choice(sorted(runners.items(), key=lambda item: item[0]))
+
+    @contextlib.asynccontextmanager
+    async def _frozen(self, pid: int) -> AsyncIterator[None]:
+        with _still_there():
+            psutil.Process(pid).suspend()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).resume()
+
+    async def _a_while(self) -> None:
+        await asyncio.sleep(self._random.choice((0.2, 0.5, 1.0, 3.0)))
+
+    def _proxy(self) -> Proxy:
+        return self._random.choice(self._installation.proxies)
+
+
+@contextlib.contextmanager
+def _still_there() -> Iterator[None]:
+    try:
+        yield
+    except psutil.NoSuchProcess:
+        raise Impossible("it ended by itself just then") from None
+
+
+def _hold_lock(path: str, seconds: float) -> None:
+    with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as store:
+        try:
+            store.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise Impossible(str(error)) from None
+        time.sleep(seconds)
+        store.execute("ROLLBACK")
+
+
+def _fill(path: str) -> None:
+    """Fills the disk to its last byte."""
+    size = FILLING
+    with open(path, "wb", buffering=0) as filler:
+        while size:
+            try:
+                filler.write(b"\0" * size)
+            except OSError:
+                size //= 2
+
+
+async def _run(*command: str) -> None:
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+    if done.returncode:
+        raise Impossible(done.stderr.decode(errors="replace").strip())

@@ -11,29 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from entrance.hosts import is_local, is_loopback
 from entrance.tls import TlsError, TlsFiles, TlsSource
-
-
-class Certified:
-    """A certificate that its authority issues anew whenever a test wants."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = trustme.CA()
-        self.files = TlsFiles(folder / "own.pem", folder / "own.key", folder / "ca.pem")
-        self.renew()
-
-    def renew(self) -> None:
-        issued = self.authority.issue_cert("service.example")
-        self.write_certificate(issued)
-        self.write_key(issued)
-        self.authority.cert_pem.write_to_path(str(self.files.authorities))
-
-    def write_certificate(self, issued: trustme.LeafCert) -> None:
-        assert self.files.certificate
-        self.files.certificate.write_bytes(b"".join(one.bytes() for one in issued.cert_chain_pems))
-
-    def write_key(self, issued: trustme.LeafCert) -> None:
-        assert self.files.key
-        self.files.key.write_bytes(issued.private_key_pem.bytes())
+from tests.support.certificates import Certified
 
 
 @pytest.fixture
@@ -52,34 +30,33 @@ class TestFiles:
 
     def test_may_name_authorities_alone_or_nothing(self, certified: Certified) -> None:
         assert TlsFiles().read().certificate is None
-        assert TlsFiles(authorities=certified.files.authorities).read().key is None
+        assert TlsFiles(authorities=certified.authorities).read().key is None
 
     def test_belong_together(self, certified: Certified) -> None:
         with pytest.raises(TlsError, match="a certificate without its key"):
-            TlsFiles(certificate=certified.files.certificate)
+            TlsFiles(certificate=certified.certificate)
         with pytest.raises(TlsError, match="a key without its certificate"):
-            TlsFiles(key=certified.files.key)
+            TlsFiles(key=certified.key)
 
     def test_that_are_missing_are_named(self, certified: Certified, tmp_path: Path) -> None:
         with pytest.raises(TlsError, match=r"nothing\.pem can't be used: No such file"):
             TlsFiles(authorities=tmp_path / "nothing.pem").read()
 
     def test_with_the_key_of_another_certificate_are_refused(self, certified: Certified) -> None:
-        certified.write_key(certified.authority.issue_cert("service.example"))
+        certified.write_key(certified.issue())
         with pytest.raises(TlsError, match="belongs to another certificate"):
             certified.files.read()
 
     def test_with_an_encrypted_key_are_refused_without_a_question(
         self, certified: Certified
     ) -> None:
-        assert certified.files.key
-        key = serialization.load_pem_private_key(certified.files.key.read_bytes(), None)
+        key = serialization.load_pem_private_key(certified.key.read_bytes(), None)
         encrypted = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.BestAvailableEncryption(b"secret"),
         )
-        certified.files.key.write_bytes(encrypted)
+        certified.key.write_bytes(encrypted)
         with pytest.raises(TlsError, match="the key is encrypted"):
             certified.files.read()
 
@@ -87,8 +64,7 @@ class TestFiles:
     def test_that_hold_something_else_are_refused(
         self, certified: Certified, content: bytes
     ) -> None:
-        assert certified.files.authorities
-        certified.files.authorities.write_bytes(content)
+        certified.authorities.write_bytes(content)
         with pytest.raises(TlsError, match=r"ca\.pem can't be used"):
             certified.files.read()
 
@@ -110,8 +86,7 @@ class TestSource:
         source = TlsSource(certified.files)
         other = trustme.CA().cert_pem.bytes()
         (tmp_path / "new").write_bytes(other)
-        assert certified.files.authorities
-        (tmp_path / "new").replace(certified.files.authorities)
+        (tmp_path / "new").replace(certified.authorities)
         content = source.renewed()
         assert content
         assert content.authorities == other
@@ -121,7 +96,7 @@ class TestSource:
     ) -> None:
         source = TlsSource(certified.files)
         before = source.content
-        issued = certified.authority.issue_cert("service.example")
+        issued = certified.issue()
 
         certified.write_certificate(issued)
         with pytest.raises(TlsError, match="belongs to another certificate"):
@@ -134,12 +109,11 @@ class TestSource:
 
     def test_keeps_what_it_has_while_a_file_is_away(self, certified: Certified) -> None:
         source = TlsSource(certified.files)
-        assert certified.files.key
-        key = certified.files.key.read_bytes()
-        certified.files.key.unlink()
+        key = certified.key.read_bytes()
+        certified.key.unlink()
         with pytest.raises(TlsError, match="No such file"):
             source.renewed()
-        certified.files.key.write_bytes(key)
+        certified.key.write_bytes(key)
         assert source.renewed() is None
 
     def test_gives_the_new_certificate_to_a_context_in_use(self, certified: Certified) -> None:

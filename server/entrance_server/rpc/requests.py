@@ -106,7 +106,7 @@ def _known(
     wanted = frozenset(numbers)
     unknown = sorted(wanted - table.keys())
     if unknown:
-        raise _refusal(field, f"{unknown[0]} is none of the values {sorted(table)}")
+        raise refusal(field, f"{unknown[0]} is none of the values {sorted(table)}")
     return frozenset(table[number] for number in wanted)
 
 
@@ -119,12 +119,13 @@ def time_of(timestamp: timestamp_pb2.Timestamp, field: str) -> datetime:
     try:
         return timestamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise _refusal(
+        raise refusal(
             field, "must be between the years 1 and 9999, with nanos from 0 to 999,999,999"
         ) from error
 
 
-def _refusal(field: str, description: str) -> InvalidRequest:
+def refusal(field: str, description: str) -> InvalidRequest:
+    """The refusal of a request for one field, named as callers spell it."""
     return InvalidRequest(
         f"{field}: {description}.", violations=[FieldViolation(field, description)]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 
 from entrance_server.domain import errors, ids
@@ -45,6 +46,11 @@ class Jobs:
     def live(self, job: Job) -> LiveJob:
         """The live form of a job; one that has ended gets a form of its own that never changes."""
         return self._live.get(job.task_id) or LiveJob(job)
+
+    def as_shown(self, job: Job) -> Job:
+        """A job of a list as `find` gives it, so that no list is ahead of what was published."""
+        live = self._live.get(job.task_id)
+        return dataclasses.replace(live.job, spec=job.spec) if live else job
 
     async def transition(
         self,

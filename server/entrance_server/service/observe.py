@@ -133,7 +133,7 @@ class ObserveService:
         before = page_tokens.decode(page_token, query, first=NO_POSITION)
         # one more than wanted tells whether there is a next page
         jobs = await self._store.list_jobs(where, limit=limit + 1, before_task_id=before)
-        page = [self._with_progress(job) for job in jobs[:limit]]
+        page = [self._jobs.as_shown(job) for job in jobs[:limit]]
         more = len(jobs) > limit
         return JobPage(page, page_tokens.encode(page[-1].task_id, query) if more else "")
 
@@ -143,11 +143,6 @@ class ObserveService:
             EngineView(one.engine_type, one.version, one.run_types, one.description)
             for one in self._engines.list()
         ]
-
-    def _with_progress(self, job: Job) -> Job:
-        if job.status.is_final:
-            return job
-        return dataclasses.replace(job, progress=self._jobs.live(job).job.progress)
 
 
 def _query(where: JobFilter) -> dict[str, object]:

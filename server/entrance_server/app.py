@@ -21,12 +21,14 @@ from grpc_health.v1 import health, health_pb2
 from entrance_server import data_dir as directories
 from entrance_server.config import ServerSettings
 from entrance_server.engines.launcher import LocalLauncher
+from entrance_server.engines.parameters import of_every_session
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
 from entrance_server.results import ResultFiles
 from entrance_server.rpc.administration import AdministrationServicer
 from entrance_server.rpc.listen import listen, listen_locally, protection
+from entrance_server.rpc.operation import OperationServicer
 from entrance_server.rpc.server import (
     SERVICE,
     Limits,
@@ -34,30 +36,38 @@ from entrance_server.rpc.server import (
     administration,
     create_server,
     entrance,
+    operation,
     users,
 )
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.users import UserServicer
 from entrance_server.rpc.yarn import Machine
-from entrance_server.scheduling import GroupLimits, LimitRules, Scheduler
+from entrance_server.scheduling import Scheduler
 from entrance_server.service.administration import AdministrationService
+from entrance_server.service.admission import Admission
 from entrance_server.service.attempts import AttemptLimits, Attempts
 from entrance_server.service.auth import Authenticator
 from entrance_server.service.background import Background
 from entrance_server.service.control import ControlService
 from entrance_server.service.dispatch import Dispatcher
+from entrance_server.service.endings import Endings
 from entrance_server.service.execution import Executor
+from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.login import LoginService
 from entrance_server.service.login_key import LoginKey
 from entrance_server.service.observe import ObserveService
+from entrance_server.service.operation import OperationService
 from entrance_server.service.passwords import Passwords
 from entrance_server.service.recovery import Recovery
 from entrance_server.service.requests import RequestParser
 from entrance_server.service.results import ResultService
+from entrance_server.service.runs import ActiveRuns
+from entrance_server.service.steering import Steering
 from entrance_server.service.submit import SubmitService
+from entrance_server.service.timeouts import Timeouts
 from entrance_server.service.tokens import ensure_administrator
 from entrance_server.store import SqlStore
 from entrance_server.store.port import Store
@@ -99,10 +109,10 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         await store.open()
         stack.push_async_callback(store.close)
         authenticator, identities = await _wire_identities(stack, settings, store)
-        servicer, recovery = await _wire(stack, settings, store, instance)
+        services, recovery, admission = await _wire_jobs(stack, settings, store, instance)
         status = health.aio.HealthServicer()
         server = create_server(
-            [entrance(servicer), *identities],
+            [*services, *identities],
             authenticator=authenticator,
             health_servicer=status,
             trusted_gateways=settings.trusted_gateways,
@@ -114,6 +124,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         await recovery.recover()
         await server.start()
         stack.push_async_callback(_stop, server, status, settings.shutdown_grace)
+        stack.callback(admission.stop)
         for service in ("", SERVICE):
             await status.set(service, health_pb2.HealthCheckResponse.SERVING)
         tls = credentials is not None
@@ -152,13 +163,10 @@ async def _wire_identities(
     ]
 
 
-async def _wire(
+async def _wire_jobs(
     stack: AsyncExitStack, settings: ServerSettings, store: Store, instance: str
-) -> tuple[EntranceServicer, Recovery]:
-    try:
-        engines = EngineRegistry.installed(only=settings.engines, aliases=settings.engine_aliases)
-    except ValueError as error:
-        raise StartError(str(error)) from None
+) -> tuple[Sequence[Service], Recovery, Admission]:
+    engines = _engines(settings)
     files = settings.data_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
     logs = LogStore(files)
@@ -168,11 +176,14 @@ async def _wire(
     live = LiveJobs()
     jobs = Jobs(store=store, live=live, logs=logs)
     job_log = JobLog(logs)
+    runs = ActiveRuns()
+    policies = settings.run_policies
     launcher = LocalLauncher(
         sessions_dir=settings.data_dir / "sessions",
         runtime_dir=runtime_dir,
         python_executable=settings.python_executable,
         orphan_timeout=settings.orphan_timeout,
+        working_directories=settings.working_directories,
     )
     pool = await stack.enter_async_context(
         SessionPool(
@@ -184,31 +195,50 @@ async def _wire(
             open_timeout=settings.session_open_timeout,
         )
     )
+    steering = Steering(
+        jobs=jobs, store=store, job_log=job_log, runs=runs, kill_grace=settings.kill_grace
+    )
     executor = Executor(
         jobs=jobs,
-        store=store,
         logs=logs,
         results=results,
         pool=pool,
+        engines=engines,
         job_log=job_log,
-        kill_grace=settings.kill_grace,
-    )
-    scheduler = Scheduler(
-        limits=LimitRules(
-            GroupLimits(settings.group_running, settings.group_waiting), settings.group_limits
+        policies=policies,
+        runs=runs,
+        intake=Intake(jobs=jobs, store=store, logs=logs, results=results, job_log=job_log),
+        endings=Endings(
+            jobs=jobs,
+            store=store,
+            results=results,
+            job_log=job_log,
+            policies=policies,
+            retries=settings.retries,
         ),
-        max_running=settings.max_running,
+        steering=steering,
     )
+    scheduler = Scheduler(limits=settings.limit_rules, max_running=settings.max_running)
     dispatcher = await stack.enter_async_context(
-        Dispatcher(scheduler=scheduler, executor=executor, live=live)
+        Dispatcher(
+            scheduler=scheduler,
+            executor=executor,
+            timeouts=Timeouts(policies=policies, steering=steering),
+            live=live,
+        )
     )
     background = await stack.enter_async_context(Background())
+    admission = Admission(store=store, instance=instance)
+    await admission.load()
     submit = SubmitService(
         instance=instance,
-        parser=RequestParser(engines=engines, max_code_bytes=settings.max_code_bytes),
+        parser=RequestParser(
+            engines=engines, policies=policies, max_code_bytes=settings.max_code_bytes
+        ),
         preprocess=settings.preprocess,
         store=store,
         live=live,
+        admission=admission,
         scheduler=scheduler,
         dispatcher=dispatcher,
         job_log=job_log,
@@ -217,11 +247,14 @@ async def _wire(
     servicer = EntranceServicer(
         submit=submit,
         control=ControlService(
-            jobs=jobs, executor=executor, dispatcher=dispatcher, background=background
+            jobs=jobs, steering=steering, dispatcher=dispatcher, background=background
         ),
         observe=ObserveService(jobs=jobs, store=store, logs=logs, engines=engines),
         results=ResultService(jobs=jobs, store=store, files=results),
         machine=Machine(cores=os.cpu_count() or 1, memory_bytes=psutil.virtual_memory().total),
+    )
+    operators = OperationService(
+        live=live, scheduler=scheduler, admission=admission, engines=engines
     )
     recovery = Recovery(
         store=store,
@@ -232,7 +265,19 @@ async def _wire(
         launcher=launcher,
         runtime_dir=runtime_dir,
     )
-    return servicer, recovery
+    return [entrance(servicer), operation(OperationServicer(operators))], recovery, admission
+
+
+def _engines(settings: ServerSettings) -> EngineRegistry:
+    try:
+        return EngineRegistry.installed(
+            only=settings.engines,
+            aliases=settings.engine_aliases,
+            of_every_session=of_every_session(settings.working_directories),
+            defaults=settings.engine_defaults,
+        )
+    except ValueError as error:
+        raise StartError(str(error)) from None
 
 
 async def serve(settings: ServerSettings, *, ready_file: Path | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,8 +18,10 @@ from pydantic_settings import (
 )
 
 from entrance_server.domain.addresses import LOOPBACK
+from entrance_server.domain.run_policy import RETRIES_MOST, RunPolicies, RunPolicy
 from entrance_server.preprocess import PreprocessSettings
-from entrance_server.scheduling import GroupRule
+from entrance_server.scheduling import GroupLimits, GroupRule, LimitRules
+from entrance_server.service.retries import ENGINE_DIED, ENGINE_LOST, ENGINE_REFUSED, Retries
 
 CONFIG_VARIABLE = "ENTRANCE_CONFIG"  # names the file of settings
 
@@ -67,6 +70,10 @@ class ServerSettings(BaseSettings):
     """Engine types to offer; empty means all that are installed."""
     engine_aliases: dict[str, str] = Field(default_factory=dict)
     """Further names of engine types, such as `{"hive": "duckdb"}`."""
+    engine_defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Startup settings by engine, for sessions whose jobs say nothing else."""
+    working_directories: tuple[Path, ...] = ()
+    """Directories in which sessions may work, beside their own ones."""
     python_executable: str = ""
     """The Python of runners and of Python jobs; empty means the server's own."""
 
@@ -93,6 +100,20 @@ class ServerSettings(BaseSettings):
     kill_grace: Seconds = 3.0
     """Seconds that a killed job has to end by itself, before its processes are ended by force."""
 
+    job_running_timeout: Seconds | None = None
+    """Seconds that a try of a job may run, unless its label jobRunningTimeout says otherwise."""
+    job_queuing_timeout: Seconds | None = None
+    """Seconds that a job may wait to run, unless its label jobQueuingTimeout says otherwise."""
+    retry_num: Annotated[int, Field(ge=0, le=RETRIES_MOST)] = 0
+    """Tries of a job beyond the first, unless its label retryNum says otherwise."""
+    retry_error_codes: frozenset[int] = frozenset({ENGINE_DIED, ENGINE_LOST, ENGINE_REFUSED})
+    """Errors after which there is another try: by default those of an engine that ended or did not
+    start."""
+    retry_delay: Seconds = 5.0
+    """Seconds between the first try and the second; the delay before each further one doubles."""
+    retry_delay_most: Seconds = 300.0
+    """Seconds between two tries at most."""
+
     preprocess: PreprocessSettings = PreprocessSettings()
     """What is done to the code before it runs."""
 
@@ -118,6 +139,32 @@ class ServerSettings(BaseSettings):
     def database_url(self) -> str:
         """The store's URL, with the default filled in."""
         return self.store_url or f"sqlite:///{self.data_dir / 'entrance.db'}"
+
+    @property
+    def limit_rules(self) -> LimitRules:
+        """How many jobs of each group may run and wait."""
+        default = GroupLimits(self.group_running, self.group_waiting)
+        return LimitRules(default, self.group_limits)
+
+    @property
+    def run_policies(self) -> RunPolicies:
+        """How jobs are run whose labels say nothing else."""
+        return RunPolicies(
+            RunPolicy(
+                running_timeout=_duration(self.job_running_timeout),
+                queuing_timeout=_duration(self.job_queuing_timeout),
+                retries=self.retry_num,
+            )
+        )
+
+    @property
+    def retries(self) -> Retries:
+        """Which failed tries are followed by another one, and when."""
+        return Retries(
+            self.retry_error_codes,
+            first_delay=timedelta(seconds=self.retry_delay),
+            most_delay=timedelta(seconds=self.retry_delay_most),
+        )
 
     @classmethod
     def settings_customise_sources(
@@ -161,6 +208,10 @@ def read_settings(file: Path | None = None, **given: Any) -> ServerSettings:
     except (SettingsError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         where = f" in {path}" if isinstance(error, ValueError) else ""
         raise ConfigError(f"{error}{where}") from None
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _sentence(problem: Any) -> str:

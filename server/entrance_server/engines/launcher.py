@@ -10,10 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from entrance_server.engines.setup import Setup, set_up
 
 # What user code may see of the server's own environment.
 PASSED_ENVIRONMENT = (
@@ -83,11 +86,13 @@ class LocalLauncher:
         runtime_dir: Path,
         python_executable: str,
         orphan_timeout: float,
+        working_directories: Sequence[Path] = (),
     ) -> None:
         self._sessions_dir = sessions_dir
         self._runtime_dir = runtime_dir
         self._python = python_executable or sys.executable
         self._orphan_timeout = orphan_timeout
+        self._working_directories = working_directories
         # plain Popen, since asyncio's own transport kills its child when the loop closes
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -99,9 +104,20 @@ class LocalLauncher:
         """The working directory of the session's user code."""
         return self.directory(session_id) / "work"
 
-    def environment(self, session_id: str) -> dict[str, str]:
-        """The environment of a session's user code, which has nothing of the server's settings."""
-        return {**_plain_environment(), SESSION_VARIABLE: session_id}
+    async def set_up(self, session_id: str, options: Mapping[str, str]) -> Setup:
+        """What a session is opened with; its environment has nothing of the server's settings.
+
+        Raises:
+            SessionRefused: its working directory is not there or not allowed.
+        """
+        return await asyncio.to_thread(
+            set_up,
+            options,
+            own_directory=self.work_directory(session_id),
+            environment=_plain_environment(),
+            fixed_environment={SESSION_VARIABLE: session_id},
+            allowed=self._working_directories,
+        )
 
     async def launch(self) -> RunnerProcess:
         """Starts a runner that waits for its session; it may not listen yet.

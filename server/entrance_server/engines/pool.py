@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
 
 from entrance_server.changes import Changes
-from entrance_server.domain.job import GroupKey, SessionRecord
+from entrance_server.domain.job import SessionRecord
+from entrance_server.engines.failures import SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
-from entrance_server.engines.session import EngineSession, SessionLost, SessionRefused
+from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.store.port import Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ IDLE_CHECK = 10.0  # seconds between looks at idle sessions, for those that expi
 
 
 class SessionPool:
-    """Idle sessions by group, and warm runners without one.
+    """Idle sessions by their key, and warm runners without one.
 
     An async context manager: it owns the tasks that refill and expire. Leaving it closes what is
     idle and lets go of what is busy, so that runs outlive this server.
@@ -77,8 +77,8 @@ class SessionPool:
             await session.detach()
         await self._tasks.__aexit__(None, None, None)
 
-    async def acquire(self, group: GroupKey, *, options: Mapping[str, str]) -> EngineSession:
-        """An idle session of the group, the last used first, or a new one.
+    async def acquire(self, key: SessionKey) -> EngineSession:
+        """An idle session with the key, the last used first, or a new one.
 
         Few engines start at once; who waits for that takes a session that comes free meanwhile.
 
@@ -88,34 +88,40 @@ class SessionPool:
         """
         while True:
             seen = self._freed.revision
-            session = self._take_idle(group)
+            session = self._take_idle(key)
             if session is not None and session.runner.is_alive():
                 return session
             if session is not None:
                 await self.discard(session)
             elif self._starting < self._max_starting:
-                return await self._start(group, options)
+                return await self._start(key)
             else:
                 await self._freed.beyond(seen)
 
-    def _take_idle(self, group: GroupKey) -> EngineSession | None:
-        session = next((one for one in reversed(self._idle) if one.group == group), None)
+    def _take_idle(self, key: SessionKey) -> EngineSession | None:
+        session = next((one for one in reversed(self._idle) if one.key == key), None)
         if session is not None:
             del self._idle[session]
             self._busy.add(session)
         return session
 
-    async def _start(self, group: GroupKey, options: Mapping[str, str]) -> EngineSession:
+    async def _start(self, key: SessionKey) -> EngineSession:
         self._starting += 1
         try:
             self._make_room()
-            return await self._open(group, options)
+            return await self._open(key)
         finally:
             self._starting -= 1
             self._freed.bump()
 
-    def release(self, session: EngineSession) -> None:
-        """Gives a session back whose run has ended well."""
+    async def give_back(self, session: EngineSession) -> None:
+        """Gives a session back whose run has ended well; one for a single job ends with it."""
+        if session.key is not None and session.key.only_for is not None:
+            await self.discard(session)
+        else:
+            self._release(session)
+
+    def _release(self, session: EngineSession) -> None:
         self._busy.discard(session)
         self._idle[session] = asyncio.get_running_loop().time() + self._idle_timeout
         self._idle_changed.set()
@@ -135,28 +141,26 @@ class SessionPool:
         if busy:
             self._busy.add(session)
         else:
-            self.release(session)
+            self._release(session)
 
     def owns(self, session_id: str) -> bool:
         """Whether this pool has that session, or a warm runner by that name."""
         names = {session.session_id for session in [*self._idle, *self._busy]}
         return session_id in names or any(runner.session_id == session_id for runner in self._warm)
 
-    async def _open(self, group: GroupKey, options: Mapping[str, str]) -> EngineSession:
-        runner = self._warm.pop(0) if self._warm else await self._launcher.launch()
+    async def _open(self, key: SessionKey) -> EngineSession:
+        try:
+            runner = self._warm.pop(0) if self._warm else await self._launcher.launch()
+        except OSError as error:
+            raise SessionRefused(f"its runner does not start: {error}") from None
         self._refill.set()
         session = EngineSession(runner)
         self._busy.add(session)
         try:
             # durable before it is used, so that no restart loses sight of a process
-            await self._store.put_session(_record(runner, group))
-            await session.open(
-                group,
-                working_directory=self._launcher.work_directory(session.session_id),
-                environment=self._launcher.environment(session.session_id),
-                options=options,
-                timeout=self._open_timeout,
-            )
+            await self._store.put_session(_record(runner, key))
+            setup = await self._launcher.set_up(session.session_id, key.options)
+            await session.open(key, setup, timeout=self._open_timeout)
         except BaseException:
             self._busy.discard(session)
             self._tasks.create_task(self._end_quietly(session))
@@ -206,15 +210,14 @@ class SessionPool:
                     await self._idle_changed.wait()
 
 
-def _record(runner: RunnerProcess, group: GroupKey) -> SessionRecord:
+def _record(runner: RunnerProcess, key: SessionKey) -> SessionRecord:
     return SessionRecord(
         session_id=runner.session_id,
-        group=group,
+        group=key.group,
+        options=key.options,
+        only_for=key.only_for,
         address=runner.address,
         pid=runner.pid,
         process_start=runner.process_start,
         create_time=datetime.now(UTC),
     )
-
-
-__all__ = ["SessionLost", "SessionPool", "SessionRefused"]

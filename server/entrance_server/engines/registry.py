@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
+
+from entrance_server.engines import parameters
+from entrance_server.engines.parameters import EngineParameter, Scope
 
 ENTRY_POINT_GROUP = "entrance.engines"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the server knows of an engine: its name, dialects and version, not its code."""
+    """What the server knows of an engine, beside its code.
+
+    `defaults` are startup settings of sessions whose jobs say nothing else.
+    """
 
     engine_type: str
     version: str
     run_types: tuple[str, ...]
     description: str
+    parameters: tuple[EngineParameter, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 class EngineRegistry:
@@ -27,35 +35,82 @@ class EngineRegistry:
         self._aliases = dict(aliases)
 
     @classmethod
-    def installed(cls, *, only: Sequence[str], aliases: Mapping[str, str]) -> EngineRegistry:
-        """Reads the engines that are installed; `only` names those to offer, empty means all.
+    def installed(
+        cls,
+        *,
+        only: Sequence[str],
+        aliases: Mapping[str, str],
+        of_every_session: Sequence[EngineParameter],
+        defaults: Mapping[str, Mapping[str, str]],
+    ) -> EngineRegistry:
+        """Reads the engines that are installed.
+
+        Args:
+            only: The engines to offer; empty means all.
+            aliases: Further names of engines.
+            of_every_session: Settings that every engine's sessions take.
+            defaults: Startup settings by engine.
 
         Raises:
-            ValueError: `only` or an alias names an engine that is not installed.
+            ValueError: an engine is named that is not installed, or a default is wrong.
         """
-        engines = {
-            point.name: _describe(point) for point in metadata.entry_points(group=ENTRY_POINT_GROUP)
-        }
-        unknown = sorted((set(only) | set(aliases.values())) - set(engines))
+        points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
+        unknown = sorted({*only, *aliases.values(), *defaults} - set(points))
         if unknown:
             raise ValueError(
                 f"these engines are configured, but not installed: {', '.join(unknown)}; "
-                f"installed are: {', '.join(sorted(engines))}"
+                f"installed are: {', '.join(sorted(points))}"
             )
-        offered = [engines[name] for name in sorted(engines) if not only or name in only]
-        return cls(offered, aliases=aliases)
+        engines = [
+            _describe(points[name], of_every_session, defaults.get(name, {}))
+            for name in sorted(points)
+            if not only or name in only
+        ]
+        return cls(engines, aliases=aliases)
 
     def find(self, engine_type: str) -> EngineInfo | None:
         """The engine of this type or alias, or None."""
         return self._engines.get(self._aliases.get(engine_type, engine_type))
 
+    def find_label(self, label: str) -> EngineInfo | None:
+        """The engine that a label `engineType` names, with a version after a dash or without."""
+        return self.find(label) or self.find(label.partition("-")[0])
+
     def list(self) -> Sequence[EngineInfo]:
         """All engines by name."""
         return [self._engines[name] for name in sorted(self._engines)]
 
+    def effective(
+        self, engine_type: str, scope: Scope, given: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """The settings that act of those that a job gives, with the defaults of its engine."""
+        engine = self._engines.get(engine_type)
+        if engine is None:
+            return {}
+        defaults = engine.defaults if scope == "startup" else {}
+        return {**defaults, **parameters.known(engine.parameters, scope, given)}
 
-def _describe(point: metadata.EntryPoint) -> EngineInfo:
+
+def _describe(
+    point: metadata.EntryPoint,
+    of_every_session: Sequence[EngineParameter],
+    defaults: Mapping[str, str],
+) -> EngineInfo:
     engine = point.load()
-    return EngineInfo(
-        engine.engine_type, engine.version(), tuple(engine.run_types), engine.description
+    info = EngineInfo(
+        engine_type=engine.engine_type,
+        version=engine.version(),
+        run_types=tuple(engine.run_types),
+        description=engine.description,
+        parameters=(
+            *map(parameters.declared_by_engine, engine.parameters),
+            *of_every_session,
+        ),
+        defaults=dict(defaults),
     )
+    for name, text in defaults.items():
+        parameter = parameters.find(info.parameters, "startup", name)
+        problem = parameter.problem(name, text) if parameter else "is no startup setting"
+        if problem:
+            raise ValueError(f"the default {name} of engine {info.engine_type} {problem}")
+    return info

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,9 @@ from google.protobuf import duration_pb2
 from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance_server.domain.job import GroupKey
+from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import RunnerProcess
+from entrance_server.engines.setup import Setup
 
 Response = TypeVar("Response")
 
@@ -34,20 +37,24 @@ _CHANNEL_OPTIONS = (
 )
 
 
-class SessionLost(Exception):
-    """The runner has ended, or does not answer any more."""
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """What jobs that share a session have in common: their group and the startup settings.
 
+    A session that is `only_for` one job is shared by none.
+    """
 
-class SessionRefused(Exception):
-    """The runner refused a call; the message says why."""
+    group: GroupKey
+    options: Mapping[str, str] = field(default_factory=dict)
+    only_for: int | None = None
 
 
 class EngineSession:
-    """One engine session in a runner, for jobs of one group, one run at a time."""
+    """One engine session in a runner, for jobs of one key, one run at a time."""
 
-    def __init__(self, runner: RunnerProcess, *, group: GroupKey | None = None) -> None:
+    def __init__(self, runner: RunnerProcess, *, key: SessionKey | None = None) -> None:
         self.runner = runner
-        self.group = group
+        self.key = key
         self._channel = grpc.aio.insecure_channel(runner.address, options=_CHANNEL_OPTIONS)
         self._stub = engine_pb2_grpc.EngineServiceStub(self._channel)
 
@@ -56,15 +63,7 @@ class EngineSession:
         """Names the session."""
         return self.runner.session_id
 
-    async def open(
-        self,
-        group: GroupKey,
-        *,
-        working_directory: Path,
-        environment: Mapping[str, str],
-        options: Mapping[str, str],
-        timeout: float,
-    ) -> None:
+    async def open(self, key: SessionKey, setup: Setup, *, timeout: float) -> None:
         """Starts the engine; waits for the runner to listen first.
 
         Raises:
@@ -73,11 +72,11 @@ class EngineSession:
         """
         request = pb.OpenSessionRequest(
             session_id=self.session_id,
-            engine_type=group.engine_type,
-            user=group.user,
-            working_directory=str(working_directory),
-            environment=environment,
-            options=options,
+            engine_type=key.group.engine_type,
+            user=key.group.user,
+            working_directory=str(setup.working_directory),
+            environment=setup.environment,
+            options=setup.options,
         )
         try:
             async with asyncio.timeout(timeout):
@@ -88,7 +87,7 @@ class EngineSession:
         except SessionLost as lost:
             # the protocol's UNAVAILABLE here: the runner lives, its engine does not
             raise SessionRefused(str(lost)) if self.runner.is_alive() else lost from None
-        self.group = group
+        self.key = key
 
     async def describe(self) -> pb.DescribeResponse:
         """What the runner hosts and does.

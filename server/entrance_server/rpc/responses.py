@@ -256,4 +256,10 @@ def _engine(view: EngineView) -> pb.Engine:
         version=view.version,
         run_types=view.run_types,
         description=view.description,
+        parameters=[
+            pb.EngineParameter(
+                name=each.name, scope=each.scope, type=each.type, description=each.description
+            )
+            for each in view.parameters
+        ],
     )

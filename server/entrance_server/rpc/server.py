@@ -12,7 +12,14 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from entrance.tunnel.v1 import tunnel_pb2_grpc
-from entrance.v1 import entrance_pb2, entrance_pb2_grpc, users_pb2, users_pb2_grpc
+from entrance.v1 import (
+    entrance_pb2,
+    entrance_pb2_grpc,
+    operation_pb2,
+    operation_pb2_grpc,
+    users_pb2,
+    users_pb2_grpc,
+)
 from entrance_server.domain.addresses import LOOPBACK, Network
 from entrance_server.rpc import layers, tunnel
 from entrance_server.rpc.credentials import CredentialsReader
@@ -22,6 +29,7 @@ from entrance_server.service.auth import Authenticator
 SERVICE: Final = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"].full_name
 USER_SERVICE: Final = users_pb2.DESCRIPTOR.services_by_name["UserService"].full_name
 ADMINISTRATION: Final = users_pb2.DESCRIPTOR.services_by_name["AdministrationService"].full_name
+OPERATION: Final = operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name
 OPEN_METHODS: Final = (f"/{USER_SERVICE}/Login", f"/{USER_SERVICE}/GetPublicKey")
 CHANNELZ: Final = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
@@ -65,6 +73,11 @@ def administration(servicer: users_pb2_grpc.AdministrationServiceServicer) -> Se
     )
 
 
+def operation(servicer: operation_pb2_grpc.OperationServiceServicer) -> Service:
+    """OperationService, for administrators."""
+    return Service(OPERATION, servicer, operation_pb2_grpc.add_OperationServiceServicer_to_server)
+
+
 def create_server(
     services: Sequence[Service],
     *,
@@ -94,7 +107,7 @@ def create_server(
                 credentials=CredentialsReader(trusted_gateways),
                 open_services=(health.SERVICE_NAME, reflection.SERVICE_NAME, tunnel.SERVICE),
                 open_methods=OPEN_METHODS,
-                admin_services=(CHANNELZ,),
+                admin_services=(CHANNELZ, OPERATION),
             ),
             layers.Streams(limits.streams_per_user),
         ]

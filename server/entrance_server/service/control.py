@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from entrance_server.domain import errors
 from entrance_server.domain.job import Job, Principal
+from entrance_server.domain.status import JobStatus
 from entrance_server.service.background import Background
 from entrance_server.service.dispatch import Dispatcher
-from entrance_server.service.execution import Executor
 from entrance_server.service.jobs import Jobs, ended
 from entrance_server.service.live import LiveJob
+from entrance_server.service.runs import killed
+from entrance_server.service.steering import Steering
 from entrance_server.service.views import KillOutcome
 from entrance_server.store.port import StoreUnavailable
 
@@ -22,10 +24,10 @@ class ControlService:
     """Changes the course of jobs."""
 
     def __init__(
-        self, *, jobs: Jobs, executor: Executor, dispatcher: Dispatcher, background: Background
+        self, *, jobs: Jobs, steering: Steering, dispatcher: Dispatcher, background: Background
     ) -> None:
         self._jobs = jobs
-        self._executor = executor
+        self._steering = steering
         self._dispatcher = dispatcher
         self._background = background
 
@@ -38,8 +40,10 @@ class ControlService:
         """
         job = await self._jobs.find(principal, id, task_id=task_id)
         live = self._live(job)
-        await self._background.finish(self._executor.kill(live, by=principal.user))
+        await self._background.finish(self._steering.stop(live, killed(principal.user)))
         self._dispatcher.dequeue(job)
+        if live.job.status is not JobStatus.CANCELLED:
+            raise ended(live.job)
         return live.job
 
     async def kill_jobs(
@@ -86,7 +90,7 @@ class ControlService:
         live = self._live(job)
         self._dispatcher.hold(job, True)  # so that it does not start while its flag is written
         try:
-            await self._background.finish(self._executor.set_paused(live, paused))
+            await self._background.finish(self._steering.set_paused(live, paused))
         finally:
             self._dispatcher.hold(job, live.job.paused)
         return live.job

@@ -3,40 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from entrance_server.domain.job import Job
+from entrance_server.domain.status import JobStatus
 from entrance_server.engines.session import EngineSession
 from entrance_server.scheduling import Scheduler
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
+from entrance_server.service.timeouts import Timeouts
 
 
 class Dispatcher:
-    """Joins the scheduler to the executor. An async context manager.
+    """Joins the scheduler to the executor, retries and time limits. An async context manager.
 
     Leaving it stops the tasks, not the runs: these go on in their runners for the next server.
     """
 
-    def __init__(self, *, scheduler: Scheduler, executor: Executor, live: LiveJobs) -> None:
+    def __init__(
+        self, *, scheduler: Scheduler, executor: Executor, timeouts: Timeouts, live: LiveJobs
+    ) -> None:
         self._scheduler = scheduler
         self._executor = executor
+        self._timeouts = timeouts
         self._live = live
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Dispatcher:
-        self._loop = asyncio.create_task(self._dispatch())
+        self._spawn("dispatch", self._dispatch())
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        tasks = [*self._tasks, *([self._loop] if self._loop else [])]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def enqueue(self, live: LiveJob, *, reserved: bool = False) -> None:
-        """Puts a job into its group's queue."""
+    def accept(self, live: LiveJob, *, reserved: bool = False) -> None:
+        """Takes a job that waits: for its turn, or until its retry is due."""
+        self._watch(live)
+        if live.job.status is JobStatus.WAIT_FOR_RETRY:
+            self._spawn(f"retry of job {live.job.task_id}", self._retry(live))
+        else:
+            self._enqueue(live, reserved=reserved)
+
+    def _enqueue(self, live: LiveJob, *, reserved: bool = False) -> None:
         job = live.job
         self._scheduler.add(
             job.task_id,
@@ -49,8 +61,9 @@ class Dispatcher:
 
     def resume_run(self, live: LiveJob, session: EngineSession) -> None:
         """Goes on with a job whose run an earlier server began."""
+        self._watch(live)
         self._scheduler.run(live.job.task_id, live.job.spec.group)
-        self._spawn(live, session)
+        self._run(live, session)
 
     def dequeue(self, job: Job) -> None:
         """Takes a job out of its queue, if it still waits there."""
@@ -74,16 +87,37 @@ class Dispatcher:
                 if live is None:
                     self._scheduler.done(task_id)
                 else:
-                    self._spawn(live, None)
+                    self._run(live, None)
 
-    def _spawn(self, live: LiveJob, session: EngineSession | None) -> None:
-        task = asyncio.create_task(self._run(live, session), name=f"job {live.job.task_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _run(self, live: LiveJob, session: EngineSession | None) -> None:
+        self._spawn(f"job {live.job.task_id}", self._execute(live, session))
 
-    async def _run(self, live: LiveJob, session: EngineSession | None) -> None:
+    async def _execute(self, live: LiveJob, session: EngineSession | None) -> None:
         try:
             await self._executor.execute(live, session=session)
         finally:
             self._scheduler.done(live.job.task_id)
             self._wake.set()
+        if live.job.status is JobStatus.WAIT_FOR_RETRY:
+            await self._retry(live)
+
+    async def _retry(self, live: LiveJob) -> None:
+        """Puts a job into its queue when its next try is due, unless it ends before."""
+        while live.job.status is JobStatus.WAIT_FOR_RETRY:
+            seen = live.job_changes.revision
+            if await live.unchanged_until(live.job.retry_time, since=seen):
+                self._enqueue(live)
+                return
+
+    def _watch(self, live: LiveJob) -> None:
+        if self._timeouts.concern(live):
+            self._spawn(f"limits of job {live.job.task_id}", self._limit(live))
+
+    async def _limit(self, live: LiveJob) -> None:
+        await self._timeouts.enforce(live)
+        self.dequeue(live.job)
+
+    def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -102,12 +102,10 @@ def outcome(end: pb.EndEvent) -> tuple[JobStatus, JobError | None]:
     return status, error
 
 
-def end_line(status: JobStatus, error: JobError | None, killed_by: str | None) -> tuple[Level, str]:
-    """The last line of a try."""
+def end_line(status: JobStatus, error: JobError | None) -> tuple[Level, str]:
+    """The last line of a job that ended by its own code."""
     if status is JobStatus.SUCCEED:
         return "INFO", "Your job has ended: Succeed."
-    if killed_by is not None:
-        return "WARN", f"Your job was killed by {killed_by}."
     detail = f" errCode: {error.code} ,desc: {error.message}" if error else ""
     return "ERROR", f"Your job has ended: {status}.{detail}"
 

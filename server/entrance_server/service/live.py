@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from entrance_server.changes import Changes
 from entrance_server.domain.job import Job, ProgressInfo, Resources
+from entrance_server.service.job_log import utc_now
 from entrance_server.service.views import ProgressView
 
 
@@ -27,6 +30,8 @@ class LiveJob:
         """Takes over what the store answered. A state never goes back: a final one stays."""
         if self.job.status.is_final:
             return
+        if job.attempt > self.job.attempt:
+            self._forget_try()
         progress = job.progress if job.status.is_final else max(job.progress, self.job.progress)
         self.job = dataclasses.replace(job, progress=progress)
         self.job_changes.bump()
@@ -44,6 +49,27 @@ class LiveJob:
         """Takes over a measurement of resources."""
         self.resources = resources
         self.progress_changes.bump()
+
+    def _forget_try(self) -> None:
+        """Begins the progress anew: another try does all of the work again."""
+        self.job = dataclasses.replace(self.job, progress=0.0)
+        self.progress_info = ()
+        self.resources = None
+
+    async def unchanged_until(self, time: datetime | None, *, since: int) -> bool:
+        """Waits for a change of the job, or for a time; True when the time came first.
+
+        Args:
+            time: None means never.
+            since: A revision of `job_changes`; one after it is a change.
+        """
+        delay = None if time is None else max((time - utc_now()).total_seconds(), 0.0)
+        try:
+            async with asyncio.timeout(delay):
+                await self.job_changes.beyond(since)
+        except TimeoutError:
+            return True
+        return False
 
     def view(self) -> ProgressView:
         """The progress now."""

@@ -140,7 +140,7 @@ class ObserveService:
     def engines(self) -> Sequence[EngineView]:
         """The engines of this installation."""
         return [
-            EngineView(one.engine_type, one.version, one.run_types, one.description)
+            EngineView(one.engine_type, one.version, one.run_types, one.description, one.parameters)
             for one in self._engines.list()
         ]
 

@@ -11,12 +11,13 @@ import structlog
 
 from entrance_server.domain.job import Job, SessionRecord
 from entrance_server.domain.status import JobStatus
+from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.pool import SessionPool
-from entrance_server.engines.session import EngineSession, SessionLost, SessionRefused
+from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.execution import Executor
-from entrance_server.service.live import LiveJobs
+from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.store.port import Store
 
 log = structlog.get_logger(__name__)
@@ -58,12 +59,13 @@ class Recovery:
 
     async def _recover_session(self, record: SessionRecord, job: Job | None) -> None:
         runner = RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
-        session = EngineSession(runner, group=record.group)
+        key = SessionKey(record.group, record.options, record.only_for)
+        session = EngineSession(runner, key=key)
         if job is not None and runner.is_alive():
             self._pool.adopt(session, busy=True)
             self._dispatcher.resume_run(self._live.add(job), session)
             return
-        if job is None and await _is_idle(session):
+        if job is None and record.only_for is None and await _is_idle(session):
             self._pool.adopt(session, busy=False)
             return
         await self._pool.discard(session)
@@ -72,15 +74,20 @@ class Recovery:
         match job.status:
             case JobStatus.RUNNING:
                 if self._live.get(job.task_id) is None:
-                    await self._executor.fail_lost(self._live.add(job))
+                    await self._recover_lost(self._live.add(job))
             case JobStatus.SCHEDULED:
                 # its run had not begun, since Running is stored before that
                 job = await self._store.transition(
                     job.task_id, JobStatus.INITED, expect={JobStatus.SCHEDULED}
                 )
-                self._dispatcher.enqueue(self._live.add(job))
+                self._dispatcher.accept(self._live.add(job))
             case _:
-                self._dispatcher.enqueue(self._live.add(job))
+                self._dispatcher.accept(self._live.add(job))
+
+    async def _recover_lost(self, live: LiveJob) -> None:
+        await self._executor.fail_lost(live)
+        if not live.job.status.is_final:
+            self._dispatcher.accept(live)
 
     async def _end_strays(self, known: set[str]) -> None:
         """Ends warm runners of an earlier server, which no store knows."""

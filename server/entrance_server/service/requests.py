@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from entrance_server.domain import errors
 from entrance_server.domain.errors import FieldViolation
 from entrance_server.domain.job import JobSpec, Principal
+from entrance_server.domain.run_policy import LABEL_WRONG, RunPolicies
 from entrance_server.engines.registry import EngineInfo, EngineRegistry
+from entrance_server.preprocess import Note
+from entrance_server.service import parameters
+from entrance_server.service.parameters import PARAMS_WRONG
 from entrance_server.service.views import SubmitCommand
 
 DEFAULT_CREATOR = "IDE"
@@ -22,17 +26,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@]{0,63}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 LABELS_MISSING = 20001
-LABEL_WRONG = 20004
 NO_USER = 20005
 CODE_BLANK = 20007
-PARAMS_WRONG = 20010
 
 
 class RequestParser:
     """Checks requests against the engines and limits of this installation."""
 
-    def __init__(self, *, engines: EngineRegistry, max_code_bytes: int) -> None:
+    def __init__(
+        self, *, engines: EngineRegistry, policies: RunPolicies, max_code_bytes: int
+    ) -> None:
         self._engines = engines
+        self._policies = policies
         self._max_code_bytes = max_code_bytes
 
     def parse(self, principal: Principal, command: SubmitCommand) -> JobSpec:
@@ -48,6 +53,8 @@ class RequestParser:
         self._check_code(command.code)
         _check_run_type(engine, command.run_type)
         _check_rest(command)
+        self._policies.of(command.labels)
+        parameters.check(engine, command.params)
         labels = dict(command.labels)
         labels.pop("creator", None)
         labels["userCreator"] = f"{user}-{creator}"
@@ -65,6 +72,11 @@ class RequestParser:
             request_id=command.request_id or None,
         )
 
+    def notes(self, spec: JobSpec) -> tuple[Note, ...]:
+        """Lines for the log of a job with this specification."""
+        engine = self._engines.find(spec.engine_type)
+        return parameters.notes(engine, spec.params) if engine else ()
+
     def _engine(self, labels: Mapping[str, str]) -> EngineInfo:
         label = labels.get("engineType", "")
         if not label.strip():
@@ -74,8 +86,7 @@ class RequestParser:
                 reason="ENGINE_TYPE_MISSING",
                 err_code=LABELS_MISSING,
             )
-        # a version after the first dash is for engines that have several; ours have one
-        engine = self._engines.find(label) or self._engines.find(label.partition("-")[0])
+        engine = self._engines.find_label(label)
         if engine is None:
             raise _invalid(
                 "labels.engineType",

@@ -21,6 +21,7 @@ from entrance_server.preprocess import (
     statements,
 )
 from entrance_server.scheduling import Scheduler
+from entrance_server.service.admission import Admission
 from entrance_server.service.background import Background
 from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.job_log import JobLog, utc_now
@@ -45,6 +46,7 @@ class SubmitService:
         preprocess: PreprocessSettings,
         store: Store,
         live: LiveJobs,
+        admission: Admission,
         scheduler: Scheduler,
         dispatcher: Dispatcher,
         job_log: JobLog,
@@ -56,6 +58,7 @@ class SubmitService:
         self._preprocess = preprocess
         self._store = store
         self._live = live
+        self._admission = admission
         self._scheduler = scheduler
         self._dispatcher = dispatcher
         self._job_log = job_log
@@ -70,11 +73,19 @@ class SubmitService:
             PermissionDenied: the caller may not submit for that user.
             RequestIdReused: the request id was used with another body.
             Exhausted: the group's queue is full.
-            Unavailable: the job could not be made durable.
+            Unavailable: the server takes no jobs now, or the job could not be made durable.
         """
         spec, prepared = await self._prepare(self._parser.parse(principal, command))
-        self._scheduler.reserve(spec.group)
-        return await self._background.finish(self._accept(spec, prepared.notes))
+        try:
+            self._admission.check()
+            self._scheduler.reserve(spec.group)
+        except (errors.Unavailable, errors.Exhausted):
+            made_before = await self._store.find_request(spec) if spec.request_id else None
+            if made_before is None:
+                raise
+            return self._as_it_is(made_before)
+        notes = (*self._parser.notes(spec), *prepared.notes)
+        return await self._background.finish(self._accept(spec, notes))
 
     async def preview(self, principal: Principal, command: SubmitCommand) -> PreviewView:
         """What would run; nothing is run or kept.
@@ -87,7 +98,8 @@ class SubmitService:
         parts = await asyncio.to_thread(
             statements, prepared.code, dialect=dialect, sql_dialect=sql_dialect
         )
-        return PreviewView(prepared.code, parts, prepared.notes)
+        notes = (*self._parser.notes(spec), *prepared.notes)
+        return PreviewView(prepared.code, parts, notes)
 
     async def _prepare(self, spec: JobSpec) -> tuple[JobSpec, Prepared]:
         dialect, sql_dialect = dialect_of(spec)
@@ -122,12 +134,15 @@ class SubmitService:
             raise
         if not is_new:
             self._scheduler.cancel_reservation(spec.group)
-            live = self._live.get(job.task_id)
-            return live.job if live else job
+            return self._as_it_is(job)
         live = self._live.add(job)
         await self._write_first_lines(job, notes)
-        self._dispatcher.enqueue(live, reserved=True)
+        self._dispatcher.accept(live, reserved=True)
         return job
+
+    def _as_it_is(self, job: Job) -> Job:
+        live = self._live.get(job.task_id)
+        return live.job if live else job
 
     async def _write_first_lines(self, job: Job, notes: tuple[Note, ...]) -> None:
         try:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from entrance_server.domain.errors import EntranceError
 from entrance_server.domain.job import Job, JobParams, ProgressInfo, Resources, ResultSet
 from entrance_server.domain.users import Token, User
+from entrance_server.engines.parameters import EngineParameter
 from entrance_server.logs.levels import LogChunk
 from entrance_server.preprocess import Note
 
@@ -108,6 +109,7 @@ class EngineView:
     version: str
     run_types: Sequence[str]
     description: str
+    parameters: Sequence[EngineParameter] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What we are measured against, as small as it can be."""

@@ -1,0 +1,71 @@
+"""A bare gRPC stream of what a command prints, kept in a file on the way, in pieces of 64 KiB."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from entrance.v1 import entrance_pb2 as pb
+from entrance.v1 import entrance_pb2_grpc
+
+CHUNK = 64 * 1024
+
+
+class Pipe(entrance_pb2_grpc.EntranceServiceServicer):
+    """StreamResult runs the command that the id is, and sends what it prints."""
+
+    async def StreamResult(
+        self, request: pb.StreamResultRequest, context: Any
+    ) -> AsyncIterator[pb.StreamResultResponse]:
+        """The bytes."""
+        with (
+            subprocess.Popen(["bash", "-c", request.id], stdout=subprocess.PIPE) as command,
+            tempfile.TemporaryFile() as file,
+        ):
+            assert command.stdout is not None
+            while data := command.stdout.read(CHUNK):
+                file.write(data)
+                yield pb.StreamResultResponse(data=data)
+
+
+class Memory(entrance_pb2_grpc.EntranceServiceServicer):
+    """StreamResult sends the bytes of a file that was read before, in pieces."""
+
+    def __init__(self, file: Path, piece: int) -> None:
+        content = file.read_bytes()
+        self._pieces = [content[at : at + piece] for at in range(0, len(content), piece)]
+
+    async def StreamResult(
+        self, request: pb.StreamResultRequest, context: Any
+    ) -> AsyncIterator[pb.StreamResultResponse]:
+        """The bytes."""
+        for piece in self._pieces:
+            yield pb.StreamResultResponse(data=piece)
+
+
+async def serve(servicer: entrance_pb2_grpc.EntranceServiceServicer, ready_file: Path) -> None:
+    """Serves until the process is ended."""
+    server = grpc.aio.server()
+    entrance_pb2_grpc.add_EntranceServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    ready_file.write_text(json.dumps({"port": port}))
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ready-file", type=Path, required=True)
+    parser.add_argument("--file", type=Path, help="send this file's bytes")
+    parser.add_argument("--piece", type=int, default=CHUNK)
+    options = parser.parse_args()
+    source = Memory(options.file, options.piece) if options.file else Pipe()
+    asyncio.run(serve(source, options.ready_file))

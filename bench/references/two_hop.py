@@ -1,0 +1,58 @@
+"""A Starlette route that forwards each request by one unary call: the plain two-hop."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from entrance.v1 import entrance_pb2 as pb
+from entrance.v1 import entrance_pb2_grpc
+
+
+def create_app(target: str) -> Starlette:
+    """The application in front of a server."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with grpc.aio.insecure_channel(target) as channel:
+            app.state.stub = entrance_pb2_grpc.EntranceServiceStub(channel)
+            yield
+
+    async def status(request: Request) -> Response:
+        id = request.path_params["id"]
+        answer = await request.app.state.stub.Status(pb.StatusRequest(id=id))
+        data = {"status": "Running", "execID": answer.exec_id, "taskID": answer.task_id}
+        return JSONResponse(
+            {
+                "method": f"/api/entrance/{id}/status",
+                "status": 0,
+                "message": "OK",
+                "data": data,
+            }
+        )
+
+    path = "/api/rest_j/v1/entrance/{id}/status"
+    return Starlette(routes=[Route(path, status)], lifespan=lifespan)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", required=True)
+    parser.add_argument("--ready-file", type=Path, required=True)
+    options = parser.parse_args()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        options.ready_file.write_text(json.dumps({"port": listener.getsockname()[1]}))
+        config = uvicorn.Config(create_app(options.target), log_level="error", access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, IPvAnyNetwork, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Origin = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 
 
 class GatewaySettings(BaseSettings):
@@ -15,6 +20,36 @@ class GatewaySettings(BaseSettings):
     port: int = Field(default=9001, ge=0, le=65535, description="0 takes a free one")
     server_target: str = Field(
         default="127.0.0.1:9104", description="the gRPC target of the server"
+    )
+
+    tls_cert: Path | None = Field(
+        default=None, description="certificate and those of the authorities in between, as PEM"
+    )
+    tls_key: Path | None = Field(default=None, description="its key, as PEM, not encrypted")
+    allow_insecure: bool = Field(
+        default=False,
+        description="listen beyond this machine, or call a server there, without TLS all the same",
+    )
+    server_tls: bool = Field(
+        default=False, description="call the server by TLS, trusting the system's authorities"
+    )
+    server_tls_ca: Path | None = Field(
+        default=None, description="call it by TLS, trusting these authorities (PEM) alone"
+    )
+    server_tls_cert: Path | None = Field(
+        default=None, description="the gateway's own certificate, for a server that asks for one"
+    )
+    server_tls_key: Path | None = Field(default=None, description="the key of that certificate")
+
+    https: bool = Field(
+        default=False, description="callers come by HTTPS, though what stands before it ends TLS"
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="origins, such as https://console.example, whose pages may act for a user",
     )
 
     body_limit: PositiveInt = Field(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import TypeAlias
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 
 from entrance_gateway import envelope
 from entrance_gateway.errors import Refusal
@@ -15,25 +17,48 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 SESSION_COOKIE = "linkis_user_session_ticket_id_v1"
 
 _FORWARDED = ("authorization", "token-code", "token-user")
+_SESSION = "session-ticket"
+_ADDRESS = "caller-address"
+_UNKNOWN_ADDRESS = "unknown"
 _VALID = re.compile(r"[\x20-\x7e]{0,4096}")  # what gRPC metadata can carry
 
 
-def metadata_of(headers: Headers) -> Metadata:
-    """The metadata for a call.
+def metadata_of(connection: HTTPConnection) -> Metadata:
+    """The metadata for a call: the caller's credentials, and the address that he has.
 
     Raises:
-        Refusal: a header is there twice, or is not what metadata can carry.
+        Refusal: a credential is there twice, or is not what metadata can carry.
     """
-    found = ((name, headers.getlist(name)) for name in _FORWARDED)
-    return tuple((name, _single(name, values)) for name, values in found if any(values))
+    headers = connection.headers
+    given = [(name, headers.getlist(name)) for name in _FORWARDED]
+    given.append((_SESSION, _tickets(headers)))
+    address = connection.client.host if connection.client else _UNKNOWN_ADDRESS
+    return (
+        *((name, _single(name, values)) for name, values in given if any(values)),
+        (_ADDRESS, address),
+    )
 
 
-def _single(name: str, values: list[str]) -> str:
+def is_cookie_alone(metadata: Metadata) -> bool:
+    """Whether the cookie is all by which a caller identifies himself."""
+    names = {name for name, _ in metadata}
+    return _SESSION in names and names.isdisjoint(_FORWARDED)
+
+
+def _tickets(headers: Headers) -> list[str]:
+    """The values of our cookie; several mean that somebody else has set one too."""
+    cookies = (cookie for line in headers.getlist("cookie") for cookie in line.split(";"))
+    pairs = (cookie.partition("=") for cookie in cookies)
+    return [value.strip() for name, _, value in pairs if name.strip() == SESSION_COOKIE]
+
+
+def _single(name: str, values: Collection[str]) -> str:
     if len(values) > 1:
         raise Refusal(f"The header {name} is there twice; send it once.", envelope.NOT_LOGGED_IN)
-    if not _VALID.fullmatch(values[0]):
+    (value,) = values
+    if not _VALID.fullmatch(value):
         raise Refusal(
             f"The header {name} must be at most 4,096 printable ASCII characters.",
             envelope.NOT_LOGGED_IN,
         )
-    return values[0]
+    return value

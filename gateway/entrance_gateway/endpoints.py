@@ -15,11 +15,23 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from entrance.v1 import entrance_pb2 as pb
-from entrance_gateway import body, downloads, envelope, errors, events, forms, render, translate
+from entrance.v1.users_pb2 import LoginResponse
+from entrance_gateway import (
+    body,
+    downloads,
+    envelope,
+    errors,
+    events,
+    forms,
+    render,
+    sessions,
+    translate,
+)
 from entrance_gateway.backend import Backend, Stream
 from entrance_gateway.config import GatewaySettings
-from entrance_gateway.credentials import metadata_of
+from entrance_gateway.credentials import Metadata, is_cookie_alone, metadata_of
 from entrance_gateway.operations import Operation
+from entrance_gateway.origins import Origins
 from entrance_gateway.routing import method_name
 
 _EVENT_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -32,6 +44,7 @@ class Gateway:
     settings: GatewaySettings
     backend: Backend
     closing: asyncio.Event
+    origins: Origins
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,17 @@ class Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
 
+    def metadata(self, request: Request) -> Metadata:
+        """The caller's credentials, unless another site sent the request in his name.
+
+        Raises:
+            Refusal: it did, or a credential can't be handed on.
+        """
+        metadata = metadata_of(request)
+        if self.operation.response_class is LoginResponse or is_cookie_alone(metadata):
+            self.gateway.origins.check(request, acts=not self.operation.reads)
+        return metadata
+
     def from_query(self, request: Request) -> Message:
         """The RPC's request for one without a body."""
         query = request.query_params.multi_items()
@@ -57,13 +81,15 @@ class Call(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Translates the request, calls, and answers in the envelope."""
         request = Request(scope, receive)
+        metadata = self.metadata(request)
         asked, spelling = await self._asked(request)
-        metadata = metadata_of(request.headers)
         with errors.spelled(spelling):
             answer = await self.gateway.backend.call(self.operation, asked, metadata)
         words, data = render.words_of(self.operation.name), render.data_of(answer, asked)
         message = envelope.Message(method_name(scope), 0, words, data)
-        await envelope.EnvelopeResponse(message)(scope, receive, send)
+        response = envelope.EnvelopeResponse(message)
+        sessions.keep(response, answer, secure=self.gateway.origins.is_https(request))
+        await response(scope, receive, send)
 
     async def _asked(self, request: Request) -> tuple[Message, forms.Spelling]:
         if not self.operation.has_body:
@@ -93,7 +119,7 @@ class Follow(Endpoint):
         async with self.gateway.backend.stream(
             self.operation,
             asked,
-            metadata_of(request.headers),
+            self.metadata(request),
             until=self.gateway.closing,
             patient=bool(last_id),
         ) as stream:
@@ -125,7 +151,7 @@ class Download(Endpoint):
         """Sends the result as it comes; an error on the way breaks the answer off visibly."""
         request = Request(scope, receive)
         asked = cast(pb.StreamResultRequest, self.from_query(request))
-        metadata = metadata_of(request.headers)
+        metadata = self.metadata(request)
         async with self.gateway.backend.stream(self.operation, asked, metadata) as stream:
             first = await self._next(stream)
             if first is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,7 @@ BODY_MISSING = 20001
 UNREADABLE = 20010
 
 _ERROR_DOMAIN = "entrance"
+_RETRY_AFTER = "Retry-After"
 _LONGEST_NAME = 200  # characters of a field's name that are shown
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -121,7 +123,7 @@ def from_rpc(error: grpc.aio.AioRpcError) -> Refusal:
 
 def from_status(status: status_pb2.Status) -> Refusal:
     """The refusal that an error status with its details means."""
-    info, violations = _details(status)
+    info, violations, wait = _details(status)
     outcome = envelope.OUTCOMES.get(
         _CODES.get(status.code, grpc.StatusCode.UNKNOWN), envelope.FAILED
     )
@@ -134,14 +136,17 @@ def from_status(status: status_pb2.Status) -> Refusal:
         err_code=int(err_code) if err_code.isdecimal() else None,
         reason=info.reason or None,
         violations=violations,
+        headers={_RETRY_AFTER: str(wait)} if wait and _RETRY_AFTER in outcome.headers else None,
     )
 
 
 def _details(
     status: status_pb2.Status,
-) -> tuple[error_details_pb2.ErrorInfo, list[Violation]]:
-    info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+) -> tuple[error_details_pb2.ErrorInfo, list[Violation], int]:
+    """What the error is, the wrong fields, and the seconds to wait before another try."""
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    bad_request = error_details_pb2.BadRequest()
     for detail in status.details:
-        if not detail.Unpack(info):
-            detail.Unpack(bad_request)
-    return info, [Violation(v.field, v.description) for v in bad_request.field_violations]
+        any(detail.Unpack(known) for known in (info, retry, bad_request))
+    violations = [Violation(v.field, v.description) for v in bad_request.field_violations]
+    return info, violations, math.ceil(retry.retry_delay.ToTimedelta().total_seconds())

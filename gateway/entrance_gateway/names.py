@@ -1,4 +1,4 @@
-"""How enum values are spelled in REST."""
+"""How enum values are spelled in REST, and which fields do not come by its answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from google.protobuf.descriptor import EnumDescriptor
 
 from entrance.v1 import entrance_pb2
+
+HIDDEN = frozenset({"entrance.v1.LoginResponse.session_ticket"})  # a cookie has it
 
 _STATUS = entrance_pb2.JobStatus.DESCRIPTOR
 

@@ -12,11 +12,13 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from entrance.v1 import entrance_pb2
+from entrance.v1 import entrance_pb2, users_pb2
 from entrance_gateway.paths import PathTemplate
 
 SERVICES: Sequence[ServiceDescriptor] = (
     entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"],
+    users_pb2.DESCRIPTOR.services_by_name["UserService"],
+    users_pb2.DESCRIPTOR.services_by_name["AdministrationService"],
 )
 
 _VERBS = ("get", "post", "put", "patch", "delete")
@@ -43,6 +45,12 @@ class Operation:
         Some operations are documented as GET although they act: a HEAD must not reach them.
         """
         return (self.verb, "HEAD") if self.verb == "GET" and self.reads else (self.verb,)
+
+    @property
+    def asks_beside_path(self) -> bool:
+        """Whether its request has fields that are not in the path."""
+        fields = self.request_class.DESCRIPTOR.fields
+        return any(field.name not in self.path.variables for field in fields)
 
     @property
     def gives_file(self) -> bool:

@@ -15,7 +15,7 @@ from entrance.v1 import entrance_pb2 as pb
 from entrance_gateway import errors
 from entrance_gateway.envelope import OK_TEXT
 from entrance_gateway.envelope import Message as Envelope
-from entrance_gateway.names import enum_name
+from entrance_gateway.names import HIDDEN, enum_name
 from entrance_gateway.paths import METHOD_ROOT
 
 _SERVICE = "entrance.v1.EntranceService"
@@ -40,13 +40,14 @@ def data_of(answer: Message, request: Message) -> dict[str, Any]:
 
 
 def fields_of(message: Message) -> dict[str, Any]:
-    """Every field of a message by its JSON name, whether set or not.
+    """Every field of a message by its JSON name, whether set or not, but for HIDDEN ones.
 
     Numbers are numbers, also those of 64 bits; a time is RFC 3339, bytes are base64, an enum is its
     short name, and what is absent is null.
     """
     fields = cast(Descriptor, message.DESCRIPTOR).fields
-    return {field.json_name: _field(message, field) for field in fields}
+    shown = (field for field in fields if field.full_name not in HIDDEN)
+    return {field.json_name: _field(message, field) for field in shown}
 
 
 def _field(message: Message, field: FieldDescriptor) -> Any:

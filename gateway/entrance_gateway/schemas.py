@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from entrance_gateway.names import enum_names
+from entrance_gateway.names import HIDDEN, enum_names
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -169,7 +169,8 @@ class Answers(Messages):
         return nullable(schema) if unset else schema
 
     def _object(self, message: Descriptor) -> Schema:
-        fields = {field.json_name: self.field(field) for field in message.fields}
+        shown = [field for field in message.fields if field.full_name not in HIDDEN]
+        fields = {field.json_name: self.field(field) for field in shown}
         shape = _measured if "yarnMetrics" in fields else closed
         return shape(fields) | {"description": self._comments[message.full_name]}
 

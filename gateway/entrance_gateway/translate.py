@@ -30,13 +30,18 @@ def from_body(
     Raises:
         Refusal: the body can't be read, or a known field has a wrong type.
     """
-    given, spelling = read_object(raw), forms.AS_IN_PROTO
+    given, spelling = _read(operation, raw), forms.AS_IN_PROTO
     if "execution_content" in operation.request_class.DESCRIPTOR.fields_by_name:
         given, spelling = forms.labels_form(given)
     try:
         return _request(operation, path, given), spelling
     except RecursionError:
         raise Refusal("The body is nested too deeply.", err_code=UNREADABLE) from None
+
+
+def _read(operation: Operation, raw: bytes) -> dict[str, Any]:
+    """The body; an operation that asks for nothing beside its path takes none as well."""
+    return read_object(raw) if raw.strip() or operation.asks_beside_path else {}
 
 
 def from_query(

@@ -11,21 +11,20 @@ from typing import Any, TypeAlias
 import grpc
 import httpx
 from google.protobuf import any_pb2
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from entrance.v1 import entrance_pb2 as pb
 from entrance_gateway.app import create_app
 from entrance_gateway.config import GatewaySettings
+from entrance_gateway.operations import SERVICES
 from entrance_gateway.run import serve
 
 ROOT = "/api/rest_j/v1/entrance"
 PATIENCE = 20  # seconds that a test waits for what must happen
-SERVICE = pb.DESCRIPTOR.services_by_name["EntranceService"]
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Script: TypeAlias = Callable[[Any, Context], AsyncGenerator[Message, None]]
@@ -108,7 +107,7 @@ async def service(
     """The service on a port, 0 for a free one; an RPC without a script answers with nothing set."""
     it = Service(dict(scripts or {}))
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((_handlers(it),))
+    server.add_generic_rpc_handlers([_handlers(it, service) for service in SERVICES])
     health_pb2_grpc.add_HealthServicer_to_server(it.health, server)
     await it.health.set("", health_pb2.HealthCheckResponse.SERVING)
     it.port = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -120,9 +119,9 @@ async def service(
         await server.stop(grace=0)
 
 
-def _handlers(it: Service) -> grpc.GenericRpcHandler:
-    handlers = {method.name: _handler(it, method) for method in SERVICE.methods}
-    return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
+def _handlers(it: Service, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+    handlers = {method.name: _handler(it, method) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(it: Service, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:

@@ -22,7 +22,8 @@ async def test_no_other_header_reaches_the_server() -> None:
     headers = {"X-Forwarded-For": "10.0.0.1", "X-Entrance-User": "root", "Cookie": "a=b"}
     async with service() as it, rest(it.port) as client:
         await client.get(f"{ROOT}/7/status", headers=headers)
-    assert set(it.metadata) == {"user-agent"}
+    assert set(it.metadata) == {"user-agent", "caller-address"}
+    assert it.metadata["caller-address"] == "127.0.0.1"
 
 
 async def test_a_call_without_credentials_is_refused_by_the_server() -> None:

@@ -1,49 +1,13 @@
-"""Credentials on the way in, and headers of results on the way out."""
+"""Headers of results."""
 
 from __future__ import annotations
 
 import pytest
-from starlette.datastructures import Headers
 
 from entrance.v1 import entrance_pb2 as pb
-from entrance_gateway.credentials import metadata_of
 from entrance_gateway.downloads import headers_of
-from entrance_gateway.errors import Refusal
 
 ARROW = "application/vnd.apache.arrow.stream"
-
-
-def test_the_callers_credentials_are_handed_on_and_nothing_else() -> None:
-    headers = Headers(
-        {
-            "Authorization": "Bearer a",
-            "Token-Code": "code",
-            "Token-User": "alice",
-            "X-Forwarded-For": "10.0.0.1",
-            "Cookie": "a=b",
-        }
-    )
-    assert metadata_of(headers) == (
-        ("authorization", "Bearer a"),
-        ("token-code", "code"),
-        ("token-user", "alice"),
-    )
-
-
-def test_without_credentials_there_is_no_metadata() -> None:
-    assert metadata_of(Headers({"Authorization": ""})) == ()
-
-
-@pytest.mark.parametrize("value", [b"Bearer \xe4", b"a\x7f", b"a\tb", b"a\x00", b"x" * 4097])
-def test_what_metadata_can_not_carry_is_not_logged_in(value: bytes) -> None:
-    with pytest.raises(Refusal, match="printable ASCII") as refusal:
-        metadata_of(Headers(raw=[(b"authorization", value)]))
-    assert (refusal.value.outcome.status, refusal.value.outcome.http) == (-1, 401)
-
-
-def test_credentials_given_twice_are_not_guessed_at() -> None:
-    with pytest.raises(Refusal, match="twice"):
-        metadata_of(Headers(raw=[(b"token-user", b"alice"), (b"token-user", b"root")]))
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,7 @@ def _with_dependencies(file: Any) -> list[descriptor_pb2.FileDescriptorProto]:
 
 
 def test_every_rpc_has_an_operation() -> None:
-    assert set(OPERATIONS) == {
-        method.name for method in pb.DESCRIPTOR.services_by_name["EntranceService"].methods
-    }
+    assert set(OPERATIONS) == {method.name for service in SERVICES for method in service.methods}
 
 
 @pytest.mark.parametrize(
@@ -77,13 +75,21 @@ def test_the_documented_operations_are_at_their_documented_paths(
 
 def test_only_what_is_posted_has_a_body() -> None:
     with_body = {name for name, operation in OPERATIONS.items() if operation.has_body}
-    assert with_body == {"Execute", "Submit", "Preview", "KillJobs"}
+    assert with_body == {name for name, one in OPERATIONS.items() if one.verb == "POST"}
+    assert with_body >= {"Execute", "Submit", "Preview", "KillJobs", "Login"}
 
 
 def test_head_reads_and_never_acts() -> None:
-    without_head = {name for name, operation in OPERATIONS.items() if "HEAD" not in operation.verbs}
-    acting = {"Execute", "Submit", "KillJobs", "Kill", "Pause", "Resume"}
-    assert without_head == acting | {"Preview"}  # a body is no HEAD's
+    got = {name: operation for name, operation in OPERATIONS.items() if operation.verb == "GET"}
+    acting = {name for name, operation in got.items() if "HEAD" not in operation.verbs}
+    assert acting == {"Kill", "Pause", "Resume", "Heartbeat"}
+    assert all("HEAD" not in one.verbs for one in OPERATIONS.values() if one.verb != "GET")
+
+
+def test_a_body_may_be_left_out_where_the_path_says_everything() -> None:
+    posted = {name: one for name, one in OPERATIONS.items() if one.has_body}
+    without = {name for name, operation in posted.items() if not operation.asks_beside_path}
+    assert without == {"Logout", "RevokeToken"}
 
 
 def test_a_stream_of_bytes_is_a_file_and_any_other_one_of_events() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ def main() -> int:
         The exit status.
     """
     arguments = _arguments()
-    with _socket_path(arguments.address) as path, _scratch() as scratch:
+    with _socket_path(arguments.address) as path, _made(arguments.scratch) as scratch:
         status = guard.run(lambda: _serve(path, scratch, arguments.orphan_timeout))
     return guard.exit_like(status)
 
@@ -46,9 +47,15 @@ def _socket_path(address: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="entrance-", ignore_cleanup_errors=True) as path:
-        yield Path(path)
+def _made(scratch: Path | None) -> Iterator[Path]:
+    if scratch is None:
+        scratch = Path(tempfile.mkdtemp(prefix="entrance-"))
+    else:
+        scratch.mkdir(mode=0o700)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,6 +67,12 @@ def _arguments() -> argparse.Namespace:
         default=ORPHAN_TIMEOUT,
         metavar="SECONDS",
         help="end when no server has called for so long (default %(default)s)",
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        metavar="DIRECTORY",
+        help="where to keep files of its own; made, and removed at the end (default a new one)",
     )
     arguments = parser.parse_args()
     if not arguments.address.startswith("unix:/"):

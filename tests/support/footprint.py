@@ -31,9 +31,14 @@ class Footprint:
         """Every living process of the service: its programs, runners, and all that jobs started."""
         return [process for process in psutil.process_iter() if self._owns(process)]
 
-    def runners(self) -> list[psutil.Process]:
-        """The runner processes."""
-        return [one for one in self.processes() if "entrance_runner" in _command(one)]
+    def runners(self, session_id: str = "") -> list[psutil.Process]:
+        """The processes of runners, of one session or of all.
+
+        There are two for each: one that works, after the one that guards it.
+        """
+        found = [one for one in self.processes() if "-m entrance_runner " in _command(one)]
+        found.sort(key=lambda process: process.create_time())
+        return [one for one in found if session_id in _command(one)]
 
     def working_below(self, directory: Path) -> list[psutil.Process]:
         """The processes whose working directory is there."""

@@ -119,6 +119,10 @@ class LocalLauncher:
             allowed=self._working_directories,
         )
 
+    def _scratch(self, session_id: str) -> Path:
+        """Where the runner keeps files of its own; sockets are among them, so the path is short."""
+        return self._runtime_dir / f"{session_id}.d"
+
     async def launch(self) -> RunnerProcess:
         """Starts a runner that waits for its session; it may not listen yet.
 
@@ -138,7 +142,11 @@ class LocalLauncher:
         command = [self._python, "-m", "entrance_runner", "--address", address]
         with (self.directory(session_id) / "runner.log").open("ab") as output:
             return subprocess.Popen(
-                [*command, "--orphan-timeout", str(self._orphan_timeout)],
+                [
+                    *command,
+                    f"--orphan-timeout={self._orphan_timeout}",
+                    f"--scratch={self._scratch(session_id)}",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -171,7 +179,8 @@ class LocalLauncher:
         await asyncio.to_thread(self._remove_files, runner)
 
     def _remove_files(self, runner: RunnerProcess) -> None:
-        shutil.rmtree(self.directory(runner.session_id), ignore_errors=True)
+        for directory in (self.directory(runner.session_id), self._scratch(runner.session_id)):
+            shutil.rmtree(directory, ignore_errors=True)
         runner.socket.unlink(missing_ok=True)
 
 

@@ -91,10 +91,13 @@ class Recovery:
 
     async def _end_strays(self, known: set[str]) -> None:
         """Ends warm runners of an earlier server, which no store knows."""
-        sockets = await asyncio.to_thread(lambda: list(self._runtime_dir.iterdir()))
-        for socket in sockets:
+        for socket in await asyncio.to_thread(_sockets, self._runtime_dir):
             if socket.name not in known and not self._pool.owns(socket.name):
                 await _end_stray(socket, self._launcher)
+
+
+def _sockets(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.is_socket()]
 
 
 async def _is_idle(session: EngineSession) -> bool:

@@ -82,7 +82,7 @@ def test_only_what_is_posted_has_a_body() -> None:
 def test_head_reads_and_never_acts() -> None:
     got = {name: operation for name, operation in OPERATIONS.items() if operation.verb == "GET"}
     acting = {name for name, operation in got.items() if "HEAD" not in operation.verbs}
-    assert acting == {"Kill", "Pause", "Resume", "Heartbeat"}
+    assert acting == {"Kill", "Pause", "Resume", "Heartbeat", "MarkOffline", "BackOnline"}
     assert all("HEAD" not in one.verbs for one in OPERATIONS.values() if one.verb != "GET")
 
 

@@ -14,6 +14,7 @@ from entrance.cli import (
     follow,
     invocation,
     listing,
+    operation,
     results,
     serve,
     submit,
@@ -58,6 +59,9 @@ def build() -> typer.Typer:
         "list": listing.list_jobs,
         "job": listing.job,
         "engines": engines.engines,
+        "load": operation.load,
+        "drain": operation.drain,
+        "undrain": operation.undrain,
     }
     for name, command in commands.items():
         invocation.add(app, name, command, calls=name not in ("serve", "server", "gateway"))

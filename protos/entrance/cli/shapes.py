@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from entrance.client import (
     Engine,
+    GroupLoad,
     Job,
+    JobCounts,
     JobError,
     JobParams,
     LogLine,
@@ -137,4 +140,26 @@ def engine(value: Engine) -> dict[str, Any]:
         "runTypes": list(value.run_types),
         "description": value.description,
         "parameters": [asdict(parameter) for parameter in value.parameters],
+    }
+
+
+def load(online: bool, counts: JobCounts, groups: Iterable[GroupLoad]) -> dict[str, Any]:
+    """What a server has to do."""
+    return {
+        "isOnline": online,
+        "taskNumber": counts.total,
+        "waitingNumber": counts.waiting,
+        "runningNumber": counts.running,
+        "consumerInfo": [
+            {
+                "user": group.user,
+                "creator": group.creator,
+                "engineType": group.engine_type,
+                "running": group.running,
+                "waiting": group.waiting,
+                "maxRunning": group.max_running,
+                "maxWaiting": group.max_waiting,
+            }
+            for group in groups
+        ],
     }

@@ -52,6 +52,13 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A setting for this run. Repeatable."),
     ] = None,
+    startup: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A setting of the session that it runs in, such as its memory. Repeatable.",
+        ),
+    ] = None,
     label: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A label to keep with the job. Repeatable."),
@@ -72,12 +79,17 @@ def submit(
     The code is that of a file, of -e or of stdin. With -f the log is printed instead until the job
     has ended, and the exit code tells how. Ctrl-C leaves the job as it is.
     """
+    from entrance.client import JobParams
+
     script = _script(file, code)
     options: SubmitOptions = {
         "run_type": run_type,
         "creator": creator,
         "variables": arguments.pairs("--var", var),
-        "params": arguments.pairs("--param", param),
+        "params": JobParams(
+            startup=arguments.pairs("--startup", startup),
+            runtime=arguments.pairs("--param", param),
+        ),
         "labels": arguments.pairs("--label", label),
         "source": script.source,
         "execute_user": user,

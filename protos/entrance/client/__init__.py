@@ -22,7 +22,9 @@ from entrance.client.models import (
     Column,
     Engine,
     EngineParameter,
+    GroupLoad,
     Job,
+    JobCounts,
     JobError,
     JobParams,
     JobStatus,
@@ -37,6 +39,7 @@ from entrance.client.models import (
     Row,
     Stage,
 )
+from entrance.client.operations import AsyncOperations, Operations
 from entrance.client.retries import Retries
 from entrance.client.sync import Client, JobHandle, Result
 
@@ -44,6 +47,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AsyncJobHandle",
+    "AsyncOperations",
     "AsyncResult",
     "Client",
     "ClientOptions",
@@ -53,8 +57,10 @@ __all__ = [
     "EngineParameter",
     "EntranceError",
     "FieldViolation",
+    "GroupLoad",
     "InvalidArgument",
     "Job",
+    "JobCounts",
     "JobError",
     "JobFailed",
     "JobFilters",
@@ -67,6 +73,7 @@ __all__ = [
     "LogLine",
     "LogPage",
     "NotFound",
+    "Operations",
     "PermissionDenied",
     "Progress",
     "Resources",

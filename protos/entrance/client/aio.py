@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 
-from entrance.client import calls, core, discovery, errors, follows, models
-from entrance.v1 import entrance_pb2_grpc
+from entrance.client import calls, core, discovery, errors, follows, models, operations
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,7 +30,8 @@ class AsyncClient:
             self._channel = grpc.aio.insecure_channel(target, channel_options)
         else:
             self._channel = grpc.aio.secure_channel(target, settings.credentials, channel_options)
-        self._stub = entrance_pb2_grpc.EntranceServiceStub(self._channel)
+        self._methods = core.methods_of(self._channel)
+        self.operations = operations.AsyncOperations(self)
         self._engines: tuple[models.Engine, ...] = ()
 
     @classmethod
@@ -78,7 +78,7 @@ class AsyncClient:
     async def _call(self, call: calls.Call[T]) -> T:
         settings = self._settings
         attempts = settings.attempts(call.repeatable)
-        method = getattr(self._stub, call.rpc)
+        method = self._methods[call.rpc]
         while True:
             timeout = attempts.time_left()
             try:
@@ -101,7 +101,7 @@ class AsyncClient:
     ) -> AsyncGenerator[T]:
         settings = self._settings
         attempts = settings.stream_attempts(deadline)
-        method = getattr(self._stub, follow.rpc)
+        method = self._methods[follow.rpc]
         while True:
             timeout = attempts.time_left()
             stream = method(follow.request(), timeout=timeout, metadata=settings.metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import grpc
 
@@ -13,6 +13,7 @@ from entrance.client import discovery, errors, failures, models
 from entrance.client.follows import JobFollow
 from entrance.client.retries import Attempts, Retries
 from entrance.tls import TlsError
+from entrance.v1 import entrance_pb2_grpc, operation_pb2_grpc
 
 DEFAULT_DEADLINE = 30.0  # seconds
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -110,6 +111,15 @@ def credentials_of(access: discovery.Access) -> grpc.ChannelCredentials | None:
         return access.tls.read().channel_credentials() if access.tls else None
     except TlsError as error:
         raise errors.EntranceError(str(error), reason="WRONG_TLS") from None
+
+
+def methods_of(channel: Any) -> dict[str, Any]:
+    """The RPCs of all services by name; no two services share one."""
+    stubs = (
+        entrance_pb2_grpc.EntranceServiceStub(channel),
+        operation_pb2_grpc.OperationServiceStub(channel),
+    )
+    return {name: method for stub in stubs for name, method in vars(stub).items()}
 
 
 def still_going(

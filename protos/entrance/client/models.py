@@ -199,6 +199,28 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How many jobs a server has that have not ended: all, those that wait, those that run."""
+
+    total: int
+    waiting: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLoad:
+    """How many jobs of a group run and wait, and how many may."""
+
+    user: str
+    creator: str
+    engine_type: str
+    running: int
+    waiting: int
+    max_running: int
+    max_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class KillOutcome:
     """What became of one job of a `kill_jobs` call; `error` is None when it was killed.
 

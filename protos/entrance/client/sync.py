@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 
-from entrance.client import calls, core, discovery, errors, follows, models
-from entrance.v1 import entrance_pb2_grpc
+from entrance.client import calls, core, discovery, errors, follows, models, operations
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,6 +28,9 @@ class Client:
     Args:
         target: Where the service listens, as a gRPC target.
         options: See `ClientOptions`.
+
+    Attributes:
+        operations: What operators may do.
     """
 
     def __init__(
@@ -40,7 +42,8 @@ class Client:
             self._channel = grpc.insecure_channel(target, channel_options)
         else:
             self._channel = grpc.secure_channel(target, settings.credentials, channel_options)
-        self._stub = entrance_pb2_grpc.EntranceServiceStub(self._channel)
+        self._methods = core.methods_of(self._channel)
+        self.operations = operations.Operations(self)
         self._engines: tuple[models.Engine, ...] = ()
 
     @classmethod
@@ -140,7 +143,7 @@ class Client:
         """Makes a call, again where that helps."""
         settings = self._settings
         attempts = settings.attempts(call.repeatable)
-        method = getattr(self._stub, call.rpc)
+        method = self._methods[call.rpc]
         while True:
             timeout = attempts.time_left()
             try:
@@ -160,7 +163,7 @@ class Client:
         """What is new, over as many streams as it takes."""
         settings = self._settings
         attempts = settings.stream_attempts(deadline)
-        method = getattr(self._stub, follow.rpc)
+        method = self._methods[follow.rpc]
         while True:
             timeout = attempts.time_left()
             stream = method(follow.request(), timeout=timeout, metadata=settings.metadata)

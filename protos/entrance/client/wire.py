@@ -12,6 +12,7 @@ from google.rpc import code_pb2
 
 from entrance.client import errors, failures, models
 from entrance.v1 import entrance_pb2 as pb
+from entrance.v1 import operation_pb2
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -171,6 +172,27 @@ def engine(message: pb.Engine) -> models.Engine:
             models.EngineParameter(each.name, each.scope, each.type, each.description)
             for each in message.parameters
         ),
+    )
+
+
+def job_counts(message: operation_pb2.TaskInfoResponse) -> models.JobCounts:
+    """How many jobs a server has."""
+    return models.JobCounts(message.task_number, message.waiting_number, message.running_number)
+
+
+def group_loads(message: operation_pb2.ConsumerInfoResponse) -> tuple[models.GroupLoad, ...]:
+    """What groups have to do."""
+    return tuple(
+        models.GroupLoad(
+            user=each.user,
+            creator=each.creator,
+            engine_type=each.engine_type,
+            running=each.running,
+            waiting=each.waiting,
+            max_running=each.max_running,
+            max_waiting=each.max_waiting,
+        )
+        for each in message.consumer_info
     )
 
 

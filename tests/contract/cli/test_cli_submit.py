@@ -39,7 +39,7 @@ def test_a_files_ending_names_the_engine(
 
 def test_a_submit_carries_all_its_options(entrance: TerminalCommand, service: FakeService) -> None:
     options = "--engine python --run-type py --creator etl --var a=1 --var b=x=y --param p=2"
-    more = "--label route=r --priority 7 --request-id once --user bob"
+    more = "--startup s=3 --label route=r --priority 7 --request-id once --user bob"
 
     done = entrance.run("submit", "-", *options.split(), *more.split(), input=b"info from stdin")
 
@@ -49,6 +49,7 @@ def test_a_submit_carries_all_its_options(entrance: TerminalCommand, service: Fa
     assert request.execution_content.run_type == "py"
     assert request.params.variable == {"a": "1", "b": "x=y"}
     assert request.params.configuration.runtime == {"p": "2"}
+    assert request.params.configuration.startup == {"s": "3"}
     assert request.labels == {"engineType": "python", "creator": "etl", "route": "r"}
     assert (request.priority, request.request_id, request.execute_user) == (7, "once", "bob")
 

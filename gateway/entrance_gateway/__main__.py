@@ -8,11 +8,12 @@ import json
 import sys
 from pathlib import Path
 
-import structlog
 from pydantic import ValidationError
 
+from entrance import service_log
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.run import serve
+from entrance_gateway.tls import ProtectionError
 
 
 def main() -> int:
@@ -20,7 +21,7 @@ def main() -> int:
     options = _parser().parse_args()
     given = {name: value for name, value in vars(options).items() if value is not None}
     ready_file: Path | None = given.pop("ready_file", None)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    service_log.configure()
 
     def ready(port: int) -> None:
         if ready_file is not None:
@@ -32,6 +33,9 @@ def main() -> int:
         for problem in error.errors():
             name = "_".join(("entrance_gateway", *map(str, problem["loc"]))).upper()
             print(f"entrance gateway: {name}: {problem['msg']}", file=sys.stderr)
+        return 1
+    except ProtectionError as error:
+        print(f"entrance gateway: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"entrance gateway: it can't listen: {error.strerror or error}", file=sys.stderr)
@@ -46,6 +50,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="HTTP port; 0 takes a free one")
     parser.add_argument("--server-target", help="gRPC target of the server")
+    parser.add_argument("--tls-cert", type=Path, help="certificate for HTTPS, as PEM")
+    parser.add_argument("--tls-key", type=Path, help="its key")
+    parser.add_argument(
+        "--server-tls",
+        action="store_true",
+        default=None,
+        help="call the server by TLS, trusting the system's authorities",
+    )
+    parser.add_argument(
+        "--server-tls-ca", type=Path, help="call it by TLS, trusting these authorities alone"
+    )
+    parser.add_argument("--server-tls-cert", type=Path, help="the gateway's own certificate")
+    parser.add_argument("--server-tls-key", type=Path, help="its key")
+    parser.add_argument(
+        "--insecure",
+        dest="allow_insecure",
+        action="store_true",
+        default=None,
+        help="listen beyond this machine, or call a server there, without TLS",
+    )
     parser.add_argument("--ready-file", type=Path, help="written once requests are taken")
     return parser
 

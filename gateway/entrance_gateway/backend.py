@@ -1,21 +1,23 @@
-"""The server behind the gateway: one channel, and calls and streams with deadlines."""
+"""The server behind the gateway: one line to it, and calls and streams with deadlines."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from entrance_gateway import errors
+from entrance.tls import TlsContent
+from entrance_gateway import errors, tls
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata
+from entrance_gateway.line import Line
 from entrance_gateway.operations import Operation
-from entrance_gateway.tunnel import CallFailed, NoTunnel, Tunnel
+from entrance_gateway.tunnel import CallFailed, NoTunnel
 
 _HEALTH_RPC = "/grpc.health.v1.Health/Check"
 
@@ -25,32 +27,35 @@ _RECONNECT_MS = (200, 3_000)  # first and longest wait between attempts to conne
 
 
 class Backend:
-    """What the gateway asks of the server, over one channel that it owns while it is entered."""
+    """What the gateway asks of the server, over a line that it owns while it is entered.
+
+    The line is replaced when certificates change; calls that are under way stay on the old one.
+    """
 
     def __init__(self, settings: GatewaySettings, channel: grpc.aio.Channel | None = None) -> None:
         self._settings = settings
         self._given = channel
-        self._channel: grpc.aio.Channel | None = channel
-        self._tunnel: Tunnel | None = None
+        self._line = Line(channel) if channel else None
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._channel = self._given or _open(self._settings)
-        if self._settings.tunnel:
-            self._tunnel = await Tunnel(self._channel).__aenter__()
+        source = await asyncio.to_thread(tls.to_server, self._settings)
+        self._line = await self._connected(source.content if source else None)
+        if source is not None and self._given is None:
+            await self._stack.enter_async_context(tls.kept_current(source, self._reconnect))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._tunnel is not None:
-            await self._tunnel.__aexit__()
-        if self._channel is not None and self._given is None:
-            await self._channel.close()
+        await self._stack.aclose()
+        if self._line is not None:
+            await self._line.close()
 
     @property
-    def channel(self) -> grpc.aio.Channel:
-        """The channel; there from the start of the application to its end."""
-        if self._channel is None:
-            raise RuntimeError("the channel opens when the application starts")
-        return self._channel
+    def line(self) -> Line:
+        """The line; there from the start of the application to its end."""
+        if self._line is None:
+            raise RuntimeError("the line opens when the application starts")
+        return self._line
 
     async def call(self, operation: Operation, request: Message, metadata: Metadata) -> Message:
         """The answer of a unary RPC.
@@ -58,26 +63,27 @@ class Backend:
         Raises:
             Refusal: the server answered with an error, or not in time.
         """
-        if self._tunnel is not None:
-            try:
-                answer = await self._tunnel.call(
-                    operation.rpc,
-                    request.SerializeToString(),
-                    metadata,
-                    timeout=self._settings.call_deadline,
-                    repeatable=operation.reads,
-                )
-                return operation.response_class.FromString(answer)
-            except CallFailed as failed:
-                raise errors.from_status(failed.status) from failed
-            except NoTunnel:
-                self._tunnel = None
-        return await self._call_alone(operation, request, metadata)
+        async with self.line.used() as line:
+            if line.tunnel is not None:
+                try:
+                    answer = await line.tunnel.call(
+                        operation.rpc,
+                        request.SerializeToString(),
+                        metadata,
+                        timeout=self._settings.call_deadline,
+                        repeatable=operation.reads,
+                    )
+                    return operation.response_class.FromString(answer)
+                except CallFailed as failed:
+                    raise errors.from_status(failed.status) from failed
+                except NoTunnel:
+                    line.tunnel = None
+            return await self._call_alone(line, operation, request, metadata)
 
     async def _call_alone(
-        self, operation: Operation, request: Message, metadata: Metadata
+        self, line: Line, operation: Operation, request: Message, metadata: Metadata
     ) -> Message:
-        rpc = self.channel.unary_unary(
+        rpc = line.channel.unary_unary(
             operation.rpc,
             request_serializer=operation.request_class.SerializeToString,
             response_deserializer=operation.response_class.FromString,
@@ -106,28 +112,41 @@ class Backend:
             until: ends the stream for the reader when it is set.
             patient: wait for the server when it is away, rather than fail at once.
         """
-        rpc = self.channel.unary_stream(
-            operation.rpc,
-            request_serializer=operation.request_class.SerializeToString,
-            response_deserializer=operation.response_class.FromString,
-        )
-        async with Stream(rpc(request, metadata=metadata, wait_for_ready=patient), until) as stream:
-            yield stream
+        async with self.line.used() as line:
+            rpc = line.channel.unary_stream(
+                operation.rpc,
+                request_serializer=operation.request_class.SerializeToString,
+                response_deserializer=operation.response_class.FromString,
+            )
+            call = rpc(request, metadata=metadata, wait_for_ready=patient)
+            async with Stream(call, until) as stream:
+                yield stream
 
     async def is_serving(self) -> bool:
         """Whether the server says that it is healthy; False when it does not answer in time."""
-        check = self.channel.unary_unary(
-            _HEALTH_RPC,
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        try:
-            answer = await check(
-                health_pb2.HealthCheckRequest(), timeout=self._settings.ready_deadline
+        async with self.line.used() as line:
+            check = line.channel.unary_unary(
+                _HEALTH_RPC,
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
             )
-        except grpc.aio.AioRpcError:
-            return False
+            try:
+                answer = await check(
+                    health_pb2.HealthCheckRequest(), timeout=self._settings.ready_deadline
+                )
+            except grpc.aio.AioRpcError:
+                return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def _connected(self, content: TlsContent | None) -> Line:
+        channel = self._given or _open(self._settings, content)
+        owned = self._given is None
+        return await Line.opened(channel, tunnel=self._settings.tunnel, owned=owned)
+
+    async def _reconnect(self, content: TlsContent) -> None:
+        """Lets new calls go by new certificates, and old ones to their end."""
+        before, self._line = self.line, await self._connected(content)
+        await before.retire()
 
 
 class Stream:
@@ -194,7 +213,7 @@ def _message(reading: asyncio.Task[Any]) -> Message | None:
     return message if isinstance(message, Message) else None
 
 
-def _open(settings: GatewaySettings) -> grpc.aio.Channel:
+def _open(settings: GatewaySettings, content: TlsContent | None) -> grpc.aio.Channel:
     first, longest = _RECONNECT_MS
     options = (
         ("grpc.max_receive_message_length", settings.message_limit),
@@ -203,4 +222,7 @@ def _open(settings: GatewaySettings) -> grpc.aio.Channel:
         ("grpc.max_reconnect_backoff_ms", longest),
         ("grpc.enable_http_proxy", 0),
     )
-    return grpc.aio.insecure_channel(settings.server_target, options=options)
+    if content is None:
+        return grpc.aio.insecure_channel(settings.server_target, options)
+    credentials = content.channel_credentials()
+    return grpc.aio.secure_channel(settings.server_target, credentials, options)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from entrance_gateway import tls
 from entrance_gateway.app import create_app
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.protocol import EnvelopedHttp
@@ -38,19 +40,26 @@ async def serve(
         stop: ends it when set; None means SIGINT and SIGTERM do.
 
     Raises:
+        ProtectionError: secrets would go in clear where others can read them, or TLS can't be used.
         OSError: the address can't be listened on.
     """
-    with _listening(settings) as listener, _told(stop) as told:
+    source = tls.to_callers(settings)
+    tls.to_server(settings)  # so that what is wrong there is told before anything starts
+    async with AsyncExitStack() as stack:
+        context = await stack.enter_async_context(tls.serving_context(source)) if source else None
+        listener = stack.enter_context(_listening(settings))
+        told = stack.enter_context(_told(stop))
         port = listener.getsockname()[1]
 
         def started() -> None:
             if ready is not None:
                 ready(port)
             target = settings.server_target
-            log.info("gateway.listening", host=settings.host, port=port, server=target)
+            where = {"host": settings.host, "port": port, "tls": context is not None}
+            log.info("gateway.listening", **where, server=target)
 
         app = create_app(settings)
-        server = _Server(_config(settings, app), app.state.closing, started)
+        server = _Server(_config(settings, app, context), app.state.closing, started)
         await _run(server, listener, told)
 
 
@@ -88,7 +97,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(settings: GatewaySettings, app: Starlette) -> uvicorn.Config:
+def _config(
+    settings: GatewaySettings, app: Starlette, context: ssl.SSLContext | None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=EnvelopedHttp,
@@ -98,6 +109,7 @@ def _config(settings: GatewaySettings, app: Starlette) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        ssl_context_factory=(lambda *_: context) if context else None,
         backlog=_BACKLOG,
         timeout_keep_alive=settings.idle_connection,
         timeout_graceful_shutdown=settings.shutdown_grace,

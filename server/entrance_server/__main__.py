@@ -7,8 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-import structlog
-
+from entrance import service_log
 from entrance_server.app import StartError, serve
 from entrance_server.config import ConfigError, read_settings
 from entrance_server.data_dir import DataDirError
@@ -23,19 +22,12 @@ def main() -> int:
     ready_file = given.pop("ready_file", None)
     try:
         settings = read_settings(given.pop("config", None), **given)
-        _configure_log(settings.log_level)
+        service_log.configure(settings.log_level)
         asyncio.run(serve(settings, ready_file=ready_file))
     except (ConfigError, StartError, ListenError, DataDirError, StoreUnavailable) as error:
         print(f"entrance server: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _configure_log(level: str) -> None:
-    structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

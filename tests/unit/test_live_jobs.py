@@ -7,7 +7,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 from entrance_server.changes import Changes
-from entrance_server.domain.job import Job, JobSpec, ProgressInfo
+from entrance_server.domain.job import Job, JobSpec, ProgressInfo, Resources
 from entrance_server.domain.status import JobStatus
 from entrance_server.service.live import LiveJob
 
@@ -26,6 +26,25 @@ def test_progress_never_goes_back() -> None:
     live.advance(0.25, ())
     live.update(job(result_count=1))
     assert live.view().progress == 0.5
+
+
+def test_another_try_begins_its_progress_anew() -> None:
+    live = LiveJob(job())
+    live.advance(0.5, [ProgressInfo("1", 0, 0, 1, 1)])
+    live.measure(Resources(1, 1.0, 1))
+    live.update(job(status=JobStatus.WAIT_FOR_RETRY, attempt=2))
+    view = live.view()
+    assert (view.progress, list(view.progress_info), view.resources) == (0.0, [], None)
+
+
+async def test_a_wait_ends_by_a_change_or_by_its_time() -> None:
+    live = LiveJob(job())
+    seen = live.job_changes.revision
+    assert await live.unchanged_until(datetime.now(UTC), since=seen)
+    waiting = asyncio.create_task(live.unchanged_until(None, since=seen))
+    live.update(job(result_count=1))
+    assert not await waiting
+    assert not await live.unchanged_until(datetime.max.replace(tzinfo=UTC), since=seen)
 
 
 def test_a_final_state_stays() -> None:

@@ -146,3 +146,9 @@ def test_parameters_that_are_unreadable_or_too_large_are_refused(entries: dict[s
 def test_the_caller_s_address_is_kept_whatever_the_request_says() -> None:
     spec = PARSER.parse(ALICE, change(source={"requestIP": "1.2.3.4"}, peer="127.0.0.1"))
     assert spec.source["requestIP"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("label", ["jobRunningTimeout", "jobQueuingTimeout", "retryNum"])
+def test_a_label_that_acts_must_be_readable(label: str) -> None:
+    error = refusal(change(labels={"engineType": "duckdb", label: "soon"}))
+    assert (error.err_code, error.violations[0].field) == (20004, f"labels.{label}")

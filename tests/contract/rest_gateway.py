@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class Service:
     scripts: dict[str, Script] = field(default_factory=dict)
     requests: list[Any] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
+    peers: set[str] = field(default_factory=set)  # one for each connection that calls came by
     deadline: float | None = None  # seconds that the last call had left
     port: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +90,7 @@ class Service:
         self, method: MethodDescriptor, request: Message, context: Context
     ) -> AsyncGenerator[Message, None]:
         self.requests.append(request)
+        self.peers.add(context.peer())
         self.metadata = {
             str(name): str(value) for name, value in context.invocation_metadata() or ()
         }
@@ -102,7 +105,10 @@ class Service:
 
 @asynccontextmanager
 async def service(
-    scripts: Mapping[str, Script] | None = None, *, port: int = 0
+    scripts: Mapping[str, Script] | None = None,
+    *,
+    port: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncIterator[Service]:
     """The service on a port, 0 for a free one; an RPC without a script answers with nothing set."""
     it = Service(dict(scripts or {}))
@@ -110,7 +116,11 @@ async def service(
     server.add_generic_rpc_handlers([_handlers(it, service) for service in SERVICES])
     health_pb2_grpc.add_HealthServicer_to_server(it.health, server)
     await it.health.set("", health_pb2.HealthCheckResponse.SERVING)
-    it.port = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    if credentials is None:
+        it.port = server.add_insecure_port(address)
+    else:
+        it.port = server.add_secure_port(address, credentials)
     await server.start()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -173,8 +183,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(port: int, **changes: Any) -> AsyncIterator[Running]:
-    """A gateway behind a real socket, in front of a port."""
+async def running(
+    port: int, *, trust: ssl.SSLContext | None = None, **changes: Any
+) -> AsyncIterator[Running]:
+    """A gateway behind a real socket, in front of a port; `trust` is for a client by HTTPS."""
     stop: asyncio.Event = asyncio.Event()
     chosen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
@@ -183,8 +195,10 @@ async def running(port: int, **changes: Any) -> AsyncIterator[Running]:
         )
         try:
             own = await chosen
-            base_url = f"http://127.0.0.1:{own}"
-            async with httpx.AsyncClient(base_url=base_url, timeout=PATIENCE) as client:
+            base_url = f"{'https' if trust else 'http'}://127.0.0.1:{own}"
+            async with httpx.AsyncClient(
+                base_url=base_url, timeout=PATIENCE, verify=trust or True
+            ) as client:
                 yield Running(own, client, stop, task)
         finally:
             stop.set()

@@ -18,7 +18,8 @@ from entrance_gateway.schemas import Answers, Requests, Schema
 _ABOUT = (
     "Submit code, watch it, control it, read its results. Every answer but a file and a stream of "
     "events is an envelope of `method`, `status`, `message` and `data`; `status` 0 means ok. An "
-    "`id` is an execID or a taskID."
+    "`id` is an execID or a taskID. In requests null is the same as leaving out, numbers and "
+    "booleans may be texts, and unknown fields are passed over."
 )
 _OPEN = "Needs no credentials."  # what the comment of such an RPC says
 _SCHEMES: Mapping[str, Schema] = {
@@ -48,11 +49,7 @@ _OF_BODIES = frozenset({408, 413})
 _STATUS_OF = {401: -1, 403: 3}
 _HEADERS_OF: Mapping[int, str] = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 _ENVELOPED = envelope.EnvelopeResponse.media_type
-_EVENTS: Mapping[type[Message], str] = {
-    pb.StreamLogResponse: "`log` with `fromLine`, `level` and `lines`; its id is the next line",
-    pb.StreamProgressResponse: "`progress` with what the call progressWithResource tells",
-    pb.WatchJobResponse: "`job` with the job",
-}
+_ERROR_DATA: Schema = {"$ref": "#/components/schemas/ErrorData"}
 PATH = "/openapi.json"
 _PROBES: Mapping[str, str] = {
     "/health": "Tells that the gateway lives.",
@@ -137,21 +134,53 @@ class _Document:
             "description": schema.pop("description"),
             "required": in_path or self._requests.is_required(field),
             "schema": schema,
+            **({} if in_path else {"allowEmptyValue": True}),
             **({"style": "form", "explode": False} if field.is_repeated else {}),
         }
 
     def _body(self, operation: Operation) -> Schema:
         inside = [name for name in operation.path.variables if name]
         schema = self._requests.body(_descriptor(operation.request_class), without=inside)
-        return {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        return {"required": operation.asks_beside_path, "content": content}
 
     def _good_answers(self, operation: Operation) -> Schema:
         if operation.gives_file:
             return {"200": _file()}
         if operation.streams:
-            return {"200": _events(operation), "204": {"description": "Everything was sent."}}
+            return {"200": self._events(operation), "204": {"description": "All was sent."}}
         data = self._answers.message(_descriptor(operation.response_class))
         return {"200": _enveloped("OK", data, [0])}
+
+    def _events(self, operation: Operation) -> Schema:
+        name, data = self._event_of(_descriptor(operation.response_class))
+        final = schemas.closed({"status": schemas.TEXT})
+        broken = schemas.envelope(_ERROR_DATA, status=[1, 3, -1])
+        every = [_event(name, data), _event("end", final), _event("error", broken)]
+        says = (
+            "Server-sent events, each as the schema says. The last is `end` with the final status, "
+            "or `error` when the stream broke off."
+        )
+        content = {"text/event-stream": {"schema": {"anyOf": every}}}
+        return {"description": says, "content": content}
+
+    def _event_of(self, message: Descriptor) -> tuple[str, Schema]:
+        """The name and the data of a stream's own events."""
+        if message is pb.StreamLogResponse.DESCRIPTOR:
+            return "log", self._lines(pb.LogChunk.DESCRIPTOR)
+        if message is pb.WatchJobResponse.DESCRIPTOR:
+            return "job", self._answers.message(pb.Job.DESCRIPTOR)
+        return "progress", self._answers.message(message)
+
+    def _lines(self, chunk: Descriptor) -> Schema:
+        fields = chunk.fields_by_name
+        return schemas.closed(
+            {
+                "fromLine": self._answers.field(fields["from_line"]),
+                "level": self._answers.field(fields["level"]),
+                "lines": schemas.listed(schemas.TEXT),
+            }
+        )
 
 
 def _service(operation: Operation) -> str:
@@ -176,10 +205,9 @@ def _enveloped(says: str, data: Schema, status: Sequence[int]) -> Schema:
 
 
 def _error(http: int, says: str) -> Schema:
-    data = {"$ref": "#/components/schemas/ErrorData"}
     header = _HEADERS_OF.get(http)
     return {
-        **_enveloped(says, data, [_STATUS_OF.get(http, 1)]),
+        **_enveloped(says, _ERROR_DATA, [_STATUS_OF.get(http, 1)]),
         **({"headers": {header: {"schema": schemas.TEXT}}} if header else {}),
     }
 
@@ -198,13 +226,10 @@ def _file() -> Schema:
     return {"description": "The file.", "headers": headers, "content": {"*/*": {}}}
 
 
-def _events(operation: Operation) -> Schema:
-    own = _EVENTS[operation.response_class]
-    says = (
-        f"Server-sent events: {own}. Then `end` with the final `status`, or `error` with an "
-        "envelope when the stream broke off."
-    )
-    return {"description": says, "content": {"text/event-stream": {"schema": schemas.TEXT}}}
+def _event(name: str, data: Schema) -> Schema:
+    content = schemas.TEXT | {"contentMediaType": "application/json", "contentSchema": data}
+    properties = {"event": {"const": name}, "data": content, "id": schemas.TEXT}
+    return {"type": "object", "properties": properties, "required": ["event", "data"]}
 
 
 def _resumption() -> Schema:

@@ -19,6 +19,12 @@ from entrance_gateway.operations import Operation
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _INTEGER_BITS = {FieldDescriptor.TYPE_INT32: 32, FieldDescriptor.TYPE_INT64: 64}
+# Texts that mean a boolean, as a query has them.
+_BOOLEANS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+_ON_UNLESS_FALSE = "entrance.v1.LogRequest.distinct_level"  # documented so
 _LISTS_OF_IDS = frozenset({"id_list"})  # an id may be written as a number there too
 
 
@@ -189,11 +195,13 @@ def _integer(field: FieldDescriptor, value: Any, at: str) -> int:
     return value
 
 
-def _boolean(_: FieldDescriptor, value: Any, at: str) -> bool:
-    """A boolean; of texts, only `false` means false, as documented for the log's query."""
-    if not isinstance(value, bool | str):
+def _boolean(field: FieldDescriptor, value: Any, at: str) -> bool:
+    if isinstance(value, str):
+        word = value.lower()
+        value = word != "false" if field.full_name == _ON_UNLESS_FALSE else _BOOLEANS.get(word)
+    if not isinstance(value, bool):
         raise wrong_field(at, "must be true or false")
-    return value if isinstance(value, bool) else value.lower() != "false"
+    return value
 
 
 def _enum(field: FieldDescriptor, value: Any, at: str) -> int:

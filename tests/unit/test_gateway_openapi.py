@@ -16,6 +16,7 @@ from entrance_gateway import envelope, render
 from entrance_gateway.app import create_app
 from entrance_gateway.comments import comments
 from entrance_gateway.config import GatewaySettings
+from entrance_gateway.events import events_of
 from entrance_gateway.openapi import PATH, document
 from entrance_gateway.operations import SERVICES, Operation, operations_of
 from entrance_gateway.routing import Resource
@@ -162,6 +163,25 @@ def test_an_error_has_the_status_of_its_envelope() -> None:
         message = envelope.Message("m", outcome.status, "words", {"errCode": 1})
         validator(schema).validate(message.as_dict())
         assert set(outcome.headers) == response.get("headers", {}).keys()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [one for one in OPERATIONS if one.streams and not one.gives_file],
+    ids=lambda one: one.name,
+)
+def test_an_event_is_as_its_schema_says(operation: Operation) -> None:
+    content = described(operation)["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    data = {
+        event["properties"]["event"]["const"]: event["properties"]["data"]["contentSchema"]
+        for event in content["anyOf"]
+    }
+    message: Any = filled(operation.response_class)
+    (message.job if hasattr(message, "job") else message).status = pb.JOB_STATUS_SUCCEED
+    told = [event for event in events_of(message) if event.name]
+    assert len(told) >= 2
+    for event in told:
+        validator(data[event.name]).validate(event.data)
 
 
 def test_streams_are_events_and_files() -> None:

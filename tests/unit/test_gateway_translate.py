@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from entrance.v1 import entrance_pb2 as pb
+from entrance.v1 import users_pb2
 from entrance_gateway import translate
 from entrance_gateway.errors import Refusal
 from entrance_gateway.operations import SERVICES, operations_of
@@ -30,6 +31,12 @@ def kill_jobs(body: dict[str, Any], id: str = "7") -> pb.KillJobsRequest:
     raw = json.dumps(body).encode()
     request, _ = translate.from_body(OPERATIONS["KillJobs"], {"id": id}, raw)
     return cast(pb.KillJobsRequest, request)
+
+
+def disabled(value: Any) -> users_pb2.SetUserDisabledRequest:
+    raw = json.dumps({"disabled": value}).encode()
+    request, _ = translate.from_body(OPERATIONS["SetUserDisabled"], {"name": "bob"}, raw)
+    return cast(users_pb2.SetUserDisabledRequest, request)
 
 
 def queried(name: str, *query: tuple[str, str], **path: str) -> Any:
@@ -325,3 +332,17 @@ def test_a_number_in_the_path_is_read_as_one() -> None:
     assert queried("ReadResult", id="7", index="3").index == 3
     with pytest.raises(Refusal, match="'index' must be an integer"):
         queried("ReadResult", id="7", index="first")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [(True, True), ("True", True), ("1", True), ("yes", True), (False, False), ("off", False)],
+)
+def test_a_boolean_may_be_a_word(given: Any, meant: bool) -> None:
+    assert disabled(given).disabled is meant
+
+
+@pytest.mark.parametrize("given", ["", "maybe", "nein", 1, 0, 0.5, [], {}])
+def test_another_word_is_no_boolean(given: Any) -> None:
+    with pytest.raises(Refusal, match="'disabled' must be true or false"):
+        disabled(given)

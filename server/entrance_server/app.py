@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -85,6 +86,7 @@ class Server:
 
     port: int
     instance: str
+    tls: bool
 
 
 @asynccontextmanager
@@ -129,7 +131,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             await status.set(service, health_pb2.HealthCheckResponse.SERVING)
         tls = credentials is not None
         log.info("serving", host=settings.host, port=port, tls=tls, instance=instance)
-        yield Server(port, instance)
+        yield Server(port, instance, tls)
 
 
 async def _wire_identities(
@@ -263,7 +265,7 @@ async def _wire_jobs(
         executor=executor,
         pool=pool,
         launcher=launcher,
-        runtime_dir=runtime_dir,
+        results=results,
     )
     return [entrance(servicer), operation(OperationServicer(operators))], recovery, admission
 
@@ -313,5 +315,5 @@ def _free_port(host: str) -> int:
 
 def _write_ready(path: Path, server: Server) -> None:
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(json.dumps({"port": server.port, "instance": server.instance}))
+    temporary.write_text(json.dumps(dataclasses.asdict(server)))
     temporary.replace(path)

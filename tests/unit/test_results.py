@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,8 +30,8 @@ async def files(tmp_path: Path) -> AsyncIterator[ResultFiles]:
 
 
 @pytest.fixture
-def staging(files: ResultFiles) -> Path:
-    return files.staging(JOB, "run-1")
+async def staging(files: ResultFiles) -> Path:
+    return await files.make_staging("run-1")
 
 
 def result_set(kind: ResultType = ResultType.TABLE, **changes: Any) -> ResultSet:
@@ -40,7 +41,7 @@ def result_set(kind: ResultType = ResultType.TABLE, **changes: Any) -> ResultSet
 
 
 async def adopted(files: ResultFiles, content: pa.Table | bytes, **options: Any) -> ResultSet:
-    staging = files.staging(JOB, "run-1")
+    staging = await files.make_staging("run-1")
     if isinstance(content, bytes):
         (staging / "made-by-runner").write_bytes(content)
         return await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT))
@@ -81,8 +82,8 @@ async def test_a_file_that_was_adopted_before_is_not_missed(
     pq.write_table(NUMBERS, staging / "made-by-runner")
     result = await files.adopt(JOB, 1, staging, result_set())
     assert await files.adopt(JOB, 1, staging, result_set()) == result
-    files.remove_staging(JOB, "run-1")
-    files.remove_staging(JOB, "run-1")
+    await files.remove_staging("run-1")
+    await files.remove_staging("run-1")
     assert await files.adopt(JOB, 1, staging, result_set()) == result
 
 
@@ -125,7 +126,7 @@ async def test_what_is_no_file_of_its_own_is_rejected(
             os.mkfifo(made)
     with pytest.raises(ResultRejected, match="not a regular file"):
         await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT))
-    assert [file.name for file in files.directory(JOB).iterdir()] == [staging.name]
+    assert list(files.directory(JOB).iterdir()) == []
 
 
 async def test_a_staging_directory_that_became_a_link_is_not_followed(
@@ -151,7 +152,7 @@ async def test_a_table_that_is_not_readable_is_rejected_and_removed(
     (staging / "made-by-runner").write_bytes(content)
     with pytest.raises(ResultRejected, match="readable"):
         await files.adopt(JOB, 1, staging, result_set())
-    assert [file.name for file in files.directory(JOB).iterdir()] == [staging.name]
+    assert list(files.directory(JOB).iterdir()) == []
 
 
 @pytest.mark.parametrize("start", [0, 1, 9_999, 10_000, 12_345, ROWS - 3])
@@ -273,3 +274,21 @@ async def test_removing_results_leaves_what_is_beside_them(
     (tmp_path / "1" / "1234" / "log").unlink()
     await files.remove(JOB)
     assert list((tmp_path / "1").iterdir()) == []
+
+
+async def test_what_runs_that_are_over_left_is_removed(files: ResultFiles) -> None:
+    kept, left = await files.make_staging("1-1"), await files.make_staging("2-1")
+    (left / "half-written").write_bytes(b"x")
+    await files.keep_staging({"1-1"})
+    assert (kept.exists(), left.exists()) == (True, False)
+
+
+async def test_a_full_disk_makes_a_directory_of_a_run_unavailable(
+    files: ResultFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(ResultUnavailable, match="No space left"):
+        await files.make_staging("1-1")

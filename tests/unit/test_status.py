@@ -10,7 +10,7 @@ ENDINGS_WITHOUT_SUCCESS = {JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIME
 NEXT = {
     JobStatus.INITED: {JobStatus.SCHEDULED},
     JobStatus.WAIT_FOR_RETRY: {JobStatus.SCHEDULED},
-    JobStatus.SCHEDULED: {JobStatus.RUNNING, JobStatus.INITED, JobStatus.WAIT_FOR_RETRY},
+    JobStatus.SCHEDULED: {JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY},
     JobStatus.RUNNING: {JobStatus.SUCCEED, JobStatus.WAIT_FOR_RETRY},
 }
 

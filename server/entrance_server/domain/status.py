@@ -28,12 +28,10 @@ ACTIVE = frozenset(JobStatus) - FINAL
 
 _ENDINGS_BEFORE_RUN = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT})
 
-# Scheduled goes back to Inited only when a restart finds that nothing had begun.
 NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.INITED: _ENDINGS_BEFORE_RUN | {JobStatus.SCHEDULED},
     JobStatus.WAIT_FOR_RETRY: _ENDINGS_BEFORE_RUN | {JobStatus.SCHEDULED},
-    JobStatus.SCHEDULED: _ENDINGS_BEFORE_RUN
-    | {JobStatus.RUNNING, JobStatus.INITED, JobStatus.WAIT_FOR_RETRY},
+    JobStatus.SCHEDULED: _ENDINGS_BEFORE_RUN | {JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY},
     JobStatus.RUNNING: FINAL | {JobStatus.WAIT_FOR_RETRY},
     **dict.fromkeys(FINAL, frozenset[JobStatus]()),
 }

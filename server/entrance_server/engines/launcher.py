@@ -34,6 +34,8 @@ PASSED_ENVIRONMENT = (
 # In the environment of user code: by it the processes of a runner that was lost are found.
 SESSION_VARIABLE = "ENTRANCE_SESSION"
 
+_START_FIELD = 19  # of what follows the name in /proc/<pid>/stat
+
 REAP_TIMEOUT = 10.0  # seconds
 POLL_INTERVAL = 0.02  # seconds
 
@@ -56,7 +58,7 @@ class RunnerProcess:
         """The process, or None when it has ended or its pid belongs to another one now."""
         try:
             process = psutil.Process(self.pid)
-            if process.create_time() != self.process_start:
+            if start_of(self.pid) != self.process_start:
                 return None
             return None if process.status() == psutil.STATUS_ZOMBIE else process
         except psutil.NoSuchProcess:
@@ -95,6 +97,7 @@ class LocalLauncher:
         self._working_directories = working_directories
         # plain Popen, since asyncio's own transport kills its child when the loop closes
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._left: set[str] = set()  # sessions whose files could not be removed yet
 
     def directory(self, session_id: str) -> Path:
         """The session's own directory."""
@@ -131,11 +134,13 @@ class LocalLauncher:
         """
         session_id = secrets.token_hex(8)
         address = f"unix:{self._runtime_dir / session_id}"
-        child = await asyncio.to_thread(self._start, session_id, address)
+        try:
+            child = await asyncio.to_thread(self._start, session_id, address)
+        except OSError:
+            await asyncio.to_thread(self._remove_files, session_id)
+            raise
         self._children[session_id] = child
-        return RunnerProcess(
-            session_id, address, child.pid, psutil.Process(child.pid).create_time()
-        )
+        return RunnerProcess(session_id, address, child.pid, start_of(child.pid))
 
     def _start(self, session_id: str, address: str) -> subprocess.Popen[bytes]:
         self.work_directory(session_id).mkdir(parents=True, mode=0o700)
@@ -152,7 +157,7 @@ class LocalLauncher:
                 stderr=output,
                 cwd=self.directory(session_id),
                 start_new_session=True,
-                env=_runner_environment(),
+                env=_runner_environment(session_id),
             )
 
     async def reap(self, runner: RunnerProcess) -> int | None:
@@ -171,26 +176,69 @@ class LocalLauncher:
         status = child.wait() if child else None  # it has ended, so this only collects its status
         if status != 0:
             await _end_orphans(runner.session_id)
-        await self.clean(runner)
+        await asyncio.to_thread(self._remove_files, runner.session_id)
         return status
 
-    async def clean(self, runner: RunnerProcess) -> None:
-        """Removes what a runner that has ended left on disk."""
-        await asyncio.to_thread(self._remove_files, runner)
+    async def found(self) -> set[str]:
+        """The names of sessions that have files here, whoever made them."""
+        return await asyncio.to_thread(self._found)
 
-    def _remove_files(self, runner: RunnerProcess) -> None:
-        for directory in (self.directory(runner.session_id), self._scratch(runner.session_id)):
-            shutil.rmtree(directory, ignore_errors=True)
-        runner.socket.unlink(missing_ok=True)
+    async def end_stray(self, session_id: str) -> None:
+        """Ends whatever belongs to a session by force, and removes what it left."""
+        await _end_orphans(session_id)
+        await asyncio.to_thread(self._remove_files, session_id)
+
+    def _found(self) -> set[str]:
+        directories = [path for path in (self._sessions_dir, self._runtime_dir) if path.exists()]
+        return {
+            path.name.split(".")[0].rstrip("~")
+            for directory in directories
+            for path in directory.iterdir()
+        }
+
+    def _remove_files(self, session_id: str) -> None:
+        """Removes a session's files, and those that could not be removed before."""
+        self._left.add(session_id)
+        for name in list(self._left):
+            paths = [self.directory(name), *self._runtime_dir.glob(f"{name}*")]
+            for path in paths:
+                _remove(path)
+            if not any(path.exists() for path in paths):
+                self._left.discard(name)
 
 
 def _plain_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
 
 
-def _runner_environment() -> dict[str, str]:
+def _runner_environment(session_id: str) -> dict[str, str]:
     python_path = os.environ.get("PYTHONPATH")
-    return _plain_environment() | ({"PYTHONPATH": python_path} if python_path else {})
+    own = {SESSION_VARIABLE: session_id}
+    return _plain_environment() | own | ({"PYTHONPATH": python_path} if python_path else {})
+
+
+def start_of(pid: int) -> float:
+    """When a process started, by a clock that nobody sets: seconds since the machine's start.
+
+    Seconds since the epoch where the system tells no better.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+    """
+    try:
+        # the name, in parentheses, may have anything in it
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).create_time()
+    return int(fields[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 async def _gone(runner: RunnerProcess) -> None:

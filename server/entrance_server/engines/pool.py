@@ -72,7 +72,7 @@ class SessionPool:
         idle, self._idle = list(self._idle), {}
         warm, self._warm = self._warm, []
         for session in [*idle, *map(EngineSession, warm)]:
-            self._tasks.create_task(self._end_quietly(session))
+            self._tasks.create_task(self._end(session))
         for session in self._busy:
             await session.detach()
         await self._tasks.__aexit__(None, None, None)
@@ -163,28 +163,25 @@ class SessionPool:
             await session.open(key, setup, timeout=self._open_timeout)
         except BaseException:
             self._busy.discard(session)
-            self._tasks.create_task(self._end_quietly(session))
+            self._tasks.create_task(self._end(session))
             raise
         return session
 
     async def _end(self, session: EngineSession) -> int | None:
         await session.close()
         status = await self._launcher.reap(session.runner)
-        await self._store.remove_session(session.session_id)
+        try:
+            await self._store.remove_session(session.session_id)
+        except StoreUnavailable as error:
+            # the record stays; the next start finds the process gone and removes it
+            log.warning("session not forgotten", session=session.session_id, error=str(error))
         return status
 
     def _make_room(self) -> None:
         while self._idle and len(self._idle) + len(self._busy) >= self._max_sessions:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
-            self._tasks.create_task(self._end_quietly(oldest))
-
-    async def _end_quietly(self, session: EngineSession) -> None:
-        try:
-            await self._end(session)
-        except StoreUnavailable as error:
-            # the record stays; the next start finds the process gone and removes it
-            log.warning("session not forgotten", session=session.session_id, error=str(error))
+            self._tasks.create_task(self._end(oldest))
 
     async def _keep_warm(self) -> None:
         while not self._closing:
@@ -203,7 +200,7 @@ class SessionPool:
             for session, deadline in list(self._idle.items()):
                 if deadline <= loop.time() or not session.runner.is_alive():
                     self._idle.pop(session, None)
-                    await self._end_quietly(session)
+                    await self._end(session)
             check = loop.time() + IDLE_CHECK if self._idle else None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(check):

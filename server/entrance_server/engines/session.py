@@ -86,7 +86,7 @@ class EngineSession:
             raise SessionRefused(f"the engine did not start within {timeout:g} seconds") from None
         except SessionLost as lost:
             # the protocol's UNAVAILABLE here: the runner lives, its engine does not
-            raise SessionRefused(str(lost)) if self.runner.is_alive() else lost from None
+            raise SessionRefused(str(lost)) if await self._answers() else lost from None
         self.key = key
 
     async def describe(self) -> pb.DescribeResponse:
@@ -205,6 +205,13 @@ class EngineSession:
     async def detach(self) -> None:
         """Lets go of the runner without ending it."""
         await self._channel.close()
+
+    async def _answers(self) -> bool:
+        try:
+            await self.describe()
+        except (SessionLost, SessionRefused):
+            return False
+        return True
 
     async def _wait_until_listening(self) -> None:
         while not self.runner.socket.exists():

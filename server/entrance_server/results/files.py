@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, Self, TypeVar
@@ -27,6 +27,7 @@ T = TypeVar("T")
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # of a page of rows, as characters
 
 _DIRECTORY = "results"
+_STAGING = "staging"  # beside the directories of jobs, whose names are numbers
 _SUFFIXES = {
     ResultType.TABLE: ".parquet",
     ResultType.TEXT: ".txt",
@@ -69,15 +70,35 @@ class ResultFiles:
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
-    def staging(self, task_id: int, run_id: str) -> Path:
-        """The directory for the files of a run, from which `adopt` takes them. Blocks."""
-        staging = self._staging(task_id, run_id)
-        staging.mkdir(parents=True, exist_ok=True)
+    def staging(self, run_id: str) -> Path:
+        """The directory for the files of a run, from which `adopt` takes them."""
+        return self._root / _STAGING / run_id
+
+    async def make_staging(self, run_id: str) -> Path:
+        """Makes the directory for the files of a run, where it is missing.
+
+        Raises:
+            ResultUnavailable: it can't be made.
+        """
+        staging = self.staging(run_id)
+        await self._run(staging.mkdir, parents=True, exist_ok=True)
         return staging
 
-    def remove_staging(self, task_id: int, run_id: str) -> None:
-        """Removes what a run left in its staging directory, which need not be there. Blocks."""
-        shutil.rmtree(self._staging(task_id, run_id), ignore_errors=True)
+    async def remove_staging(self, run_id: str) -> None:
+        """Removes what a run left in its staging directory, which need not be there.
+
+        Raises:
+            ResultUnavailable: something of it is still there.
+        """
+        await self._run(_remove_tree, self.staging(run_id))
+
+    async def keep_staging(self, run_ids: Collection[str]) -> None:
+        """Removes the staging directories of all runs but some.
+
+        Raises:
+            ResultUnavailable: something of them is still there.
+        """
+        await self._run(_remove_all_but, self._root / _STAGING, run_ids)
 
     async def adopt(
         self, task_id: int, attempt: int, staging: Path, result: ResultSet
@@ -155,9 +176,6 @@ class ResultFiles:
 
     def _directory(self, task_id: int) -> Path:
         return self._root / ids.directory_of(task_id) / _DIRECTORY
-
-    def _staging(self, task_id: int, run_id: str) -> Path:
-        return self._directory(task_id) / f".{run_id}"
 
     def _path(self, task_id: int, result: ResultSet) -> Path:
         return self._directory(task_id) / result.file_name
@@ -253,6 +271,25 @@ def _remove(directory: Path) -> None:
         shutil.rmtree(directory)
     with contextlib.suppress(OSError):
         directory.parent.rmdir()
+
+
+def _remove_all_but(directory: Path, names: Collection[str]) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.name not in names:
+                _remove_tree(path)
+
+
+def _remove_tree(path: Path) -> None:
+    """Removes a directory; what user code made impossible to remove is left."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno in _PASSING_ERRORS:
+            raise
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 
 import structlog
 
 from entrance.engine.v1 import engine_pb2 as pb
+from entrance_server.domain import errors
 from entrance_server.domain.job import Job, JobError
 from entrance_server.domain.run_policy import RunPolicies
 from entrance_server.domain.status import JobStatus
@@ -32,6 +32,8 @@ from entrance_server.store.port import TransitionRefused
 log = structlog.get_logger(__name__)
 
 INTERNAL = 40_999  # an error of the service itself
+
+SESSION_TRIES = 3
 
 WAITING = frozenset({JobStatus.INITED, JobStatus.WAIT_FOR_RETRY})
 
@@ -92,6 +94,7 @@ class Executor:
                 await self._fail(
                     run, INTERNAL, "an internal error of the service; its own log tells more"
                 )
+            await self._tidy(run)
 
     async def fail_lost(self, live: LiveJob) -> None:
         """Ends the try of a job whose runner went away while no server watched it."""
@@ -101,12 +104,14 @@ class Executor:
 
     async def _start(self, run: ActiveRun) -> EngineSession:
         live = run.live
-        job = await durably(
-            lambda: self._jobs.transition(live, JobStatus.SCHEDULED, expect=WAITING)
-        )
-        self._jobs.publish(live, job)
+        if live.job.status is not JobStatus.SCHEDULED:  # as an earlier server left it
+            scheduled = await durably(
+                lambda: self._jobs.transition(live, JobStatus.SCHEDULED, expect=WAITING)
+            )
+            self._jobs.publish(live, scheduled)
+        job = live.job
         await durably(lambda: self._job_log.accepted(job))
-        session = await durably(lambda: self._pool.acquire(self._session_key(job)))
+        session = await self._acquire(job)
         try:
             await self._begin(run, session)
         except TransitionRefused:
@@ -116,6 +121,16 @@ class Executor:
             await self._pool.discard(session)
             raise
         return session
+
+    async def _acquire(self, job: Job) -> EngineSession:
+        """A session for the job; another one when it is lost, since nothing of the job has run."""
+        key = self._session_key(job)
+        for _ in range(SESSION_TRIES - 1):
+            try:
+                return await durably(lambda: self._pool.acquire(key))
+            except SessionLost as lost:
+                log.warning("session lost before its use", task_id=job.task_id, error=str(lost))
+        return await durably(lambda: self._pool.acquire(key))
 
     def _session_key(self, job: Job) -> SessionKey:
         spec = job.spec
@@ -150,7 +165,7 @@ class Executor:
 
     async def _send(self, run: ActiveRun, session: EngineSession) -> None:
         spec = run.live.job.spec
-        directory = await asyncio.to_thread(self._results.staging, run.live.job.task_id, run.run_id)
+        directory = await durably(lambda: self._results.make_staging(run.run_id))
         await session.run(
             run.run_id,
             code=spec.runnable_code,
@@ -161,10 +176,17 @@ class Executor:
 
     async def _attach(self, run: ActiveRun, session: EngineSession) -> None:
         """Takes over a run that an earlier server began, or was about to begin."""
-        async with run.lock:
-            await self._send(run, session)
-            run.session = session
-            await self._steering.apply_pause(run, session)
+        try:
+            async with run.lock:
+                await self._send(run, session)
+                run.session = session
+                await self._steering.apply_pause(run, session)
+        except errors.Unavailable as error:
+            await self._pool.discard(session)
+            raise SessionLost(error.message) from None
+        except Exception:
+            await self._pool.discard(session)
+            raise
         self._jobs.publish(run.live, run.live.job)  # whoever waits for the session to be known
 
     async def _continue(self, run: ActiveRun, session: EngineSession) -> None:
@@ -183,8 +205,10 @@ class Executor:
         self._jobs.publish(run.live, job)
         if not usable:
             await self._pool.discard(session)
-        await asyncio.to_thread(self._results.remove_staging, job.task_id, run.run_id)
-        await self._logs.close(job.task_id)
+
+    async def _tidy(self, run: ActiveRun) -> None:
+        await durably(lambda: self._results.remove_staging(run.run_id))
+        await durably(lambda: self._logs.close(run.live.job.task_id))
 
     async def _follow(self, run: ActiveRun, session: EngineSession) -> tuple[Job, bool]:
         """The job after the run, and whether the session can take another one."""
@@ -208,6 +232,8 @@ class Executor:
         return job, end.session_usable and session.runner.is_alive()
 
     async def _fail(self, run: ActiveRun, code: int, message: str) -> None:
+        if run.is_over:  # what failed came after the end that everybody has seen
+            return
         try:
             job = await self._endings.failed(run, JobError(code, message))
         except TransitionRefused as refused:

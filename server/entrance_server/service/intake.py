@@ -65,7 +65,7 @@ class Intake:
     async def _add_result(self, run: ActiveRun, event: pb.Event) -> None:
         live = run.live
         task_id = live.job.task_id
-        staged = self._results.staging(task_id, run.run_id)
+        staged = self._results.staging(run.run_id)
         declared = events.result_set(event.result)
         try:
             adopted = await durably(

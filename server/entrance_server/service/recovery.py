@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
-from pathlib import Path
 
 import structlog
 
@@ -15,9 +12,12 @@ from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.session import EngineSession, SessionKey
+from entrance_server.results import ResultFiles
 from entrance_server.service.dispatch import Dispatcher
+from entrance_server.service.durable import durably
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
+from entrance_server.service.runs import run_id_of
 from entrance_server.store.port import Store
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ class Recovery:
         executor: Executor,
         pool: SessionPool,
         launcher: LocalLauncher,
-        runtime_dir: Path,
+        results: ResultFiles,
     ) -> None:
         self._store = store
         self._live = live
@@ -43,18 +43,22 @@ class Recovery:
         self._executor = executor
         self._pool = pool
         self._launcher = launcher
-        self._runtime_dir = runtime_dir
+        self._results = results
 
     async def recover(self) -> None:
         """Called once, before the server answers its first call."""
         records = {record.session_id: record for record in await self._store.list_sessions()}
         jobs = await self._store.unfinished_jobs()
         running = {job.session_id: job for job in jobs if job.status is JobStatus.RUNNING}
-        for record in records.values():
-            await self._recover_session(record, running.get(record.session_id))
+        async with asyncio.TaskGroup() as tasks:  # one that does not answer holds up no other
+            for record in records.values():
+                job = running.get(record.session_id)
+                tasks.create_task(self._recover_session(record, job))
         for job in jobs:
-            await self._recover_job(job, records)
+            await self._recover_job(job)
         await self._end_strays(set(records))
+        run_ids = {run_id_of(job) for job in jobs}
+        await durably(lambda: self._results.keep_staging(run_ids))
         log.info("recovered", jobs=len(jobs), sessions=len(records))
 
     async def _recover_session(self, record: SessionRecord, job: Job | None) -> None:
@@ -70,18 +74,13 @@ class Recovery:
             return
         await self._pool.discard(session)
 
-    async def _recover_job(self, job: Job, records: Mapping[str, SessionRecord]) -> None:
+    async def _recover_job(self, job: Job) -> None:
         match job.status:
             case JobStatus.RUNNING:
                 if self._live.get(job.task_id) is None:
                     await self._recover_lost(self._live.add(job))
-            case JobStatus.SCHEDULED:
-                # its run had not begun, since Running is stored before that
-                job = await self._store.transition(
-                    job.task_id, JobStatus.INITED, expect={JobStatus.SCHEDULED}
-                )
-                self._dispatcher.accept(self._live.add(job))
             case _:
+                # a scheduled one had not begun, since Running is stored before that
                 self._dispatcher.accept(self._live.add(job))
 
     async def _recover_lost(self, live: LiveJob) -> None:
@@ -91,13 +90,9 @@ class Recovery:
 
     async def _end_strays(self, known: set[str]) -> None:
         """Ends warm runners of an earlier server, which no store knows."""
-        for socket in await asyncio.to_thread(_sockets, self._runtime_dir):
-            if socket.name not in known and not self._pool.owns(socket.name):
-                await _end_stray(socket, self._launcher)
-
-
-def _sockets(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.is_socket()]
+        for session_id in await self._launcher.found() - known:
+            if not self._pool.owns(session_id):
+                await self._launcher.end_stray(session_id)
 
 
 async def _is_idle(session: EngineSession) -> bool:
@@ -108,11 +103,3 @@ async def _is_idle(session: EngineSession) -> bool:
     except (SessionLost, SessionRefused):
         return False
     return state.session_id == session.session_id and not state.run_id
-
-
-async def _end_stray(socket: Path, launcher: LocalLauncher) -> None:
-    session = EngineSession(RunnerProcess(socket.name, f"unix:{socket}", 0, 0.0))
-    with contextlib.suppress(SessionLost, SessionRefused):
-        await session.ask_to_close()
-    await session.detach()
-    await launcher.clean(session.runner)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from entrance_server.domain.job import JobError
+from entrance_server.domain.job import Job, JobError
 from entrance_server.domain.run_policy import RUNNING_TIMEOUT, TimeLimit
 from entrance_server.domain.status import JobStatus
 from entrance_server.engines.session import EngineSession
@@ -40,21 +40,27 @@ def timed_out(limit: TimeLimit) -> Stop:
     return Stop(JobStatus.TIMEOUT, f"Your job {what} and is ended.", JobError(code, f"it {what}"))
 
 
+def run_id_of(job: Job) -> str:
+    """Names the run of a job's current try for the runner."""
+    return f"{job.task_id}-{job.attempt}"
+
+
 class ActiveRun:
     """A try that goes on: its session, and whether it is being ended from outside."""
 
     def __init__(self, live: LiveJob) -> None:
         self.live = live
         self.attempt = live.job.attempt
+        self.run_id = run_id_of(live.job)
         self.session: EngineSession | None = None
         self.stop: Stop | None = None
         # start, pause and resume exclude each other
         self.lock = asyncio.Lock()
 
     @property
-    def run_id(self) -> str:
-        """Names the run for the runner."""
-        return f"{self.live.job.task_id}-{self.attempt}"
+    def is_over(self) -> bool:
+        """Whether the end of this try was shown."""
+        return self.live.job.status.is_final or self.live.job.attempt != self.attempt
 
     @property
     def running_in(self) -> EngineSession | None:

@@ -59,9 +59,9 @@ class Steering:
         """
         run = self._runs.of(live)
         async with run.lock if run else contextlib.nullcontext():
-            if live.job.paused == paused:
-                return
-            await self._store_paused(live, paused)
+            if live.job.paused != paused:
+                await self._store_paused(live, paused)
+            # also when nothing changed: the engine may not have taken the last change
             session = run and run.running_in
             if run and session:
                 await self.apply_pause(run, session)

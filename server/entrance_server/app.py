@@ -26,8 +26,10 @@ from entrance_server.engines.parameters import of_every_session
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
-from entrance_server.results import ResultFiles
+from entrance_server.results import Exports, ResultFiles
 from entrance_server.rpc.administration import AdministrationServicer
+from entrance_server.rpc.files import FileServicer
+from entrance_server.rpc.history import HistoryServicer
 from entrance_server.rpc.listen import listen, listen_locally, protection
 from entrance_server.rpc.operation import OperationServicer
 from entrance_server.rpc.server import (
@@ -37,6 +39,8 @@ from entrance_server.rpc.server import (
     administration,
     create_server,
     entrance,
+    files,
+    history,
     operation,
     users,
 )
@@ -53,6 +57,8 @@ from entrance_server.service.control import ControlService
 from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.endings import Endings
 from entrance_server.service.execution import Executor
+from entrance_server.service.files import FileLimits, FileService
+from entrance_server.service.history import HistoryService
 from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
@@ -169,12 +175,13 @@ async def _wire_jobs(
     stack: AsyncExitStack, settings: ServerSettings, store: Store, instance: str
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
-    files = settings.data_dir / "jobs"
+    directory = settings.data_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
-    logs = LogStore(files)
+    logs = LogStore(directory)
     stack.push_async_callback(logs.aclose)
-    results = ResultFiles(files)
+    results = ResultFiles(directory)
     stack.push_async_callback(results.aclose)
+    exports = await stack.enter_async_context(Exports(results, settings.data_dir / "exports"))
     live = LiveJobs()
     jobs = Jobs(store=store, live=live, logs=logs)
     job_log = JobLog(logs)
@@ -267,7 +274,31 @@ async def _wire_jobs(
         launcher=launcher,
         results=results,
     )
-    return [entrance(servicer), operation(OperationServicer(operators))], recovery, admission
+    by_path = FileService(
+        jobs=jobs,
+        store=store,
+        logs=logs,
+        files=results,
+        exports=exports,
+        limits=_file_limits(settings),
+    )
+    services = [
+        entrance(servicer),
+        history(HistoryServicer(HistoryService(jobs=jobs, store=store))),
+        files(FileServicer(by_path)),
+        operation(OperationServicer(operators)),
+    ]
+    return services, recovery, admission
+
+
+def _file_limits(settings: ServerSettings) -> FileLimits:
+    return FileLimits(
+        page_rows=settings.open_page_rows,
+        page_bytes=settings.open_page_bytes,
+        cell_characters=settings.open_cell_characters,
+        log_bytes=settings.open_log_bytes,
+        export_rows=settings.export_rows,
+    )
 
 
 def _engines(settings: ServerSettings) -> EngineRegistry:

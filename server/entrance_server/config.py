@@ -128,6 +128,17 @@ class ServerSettings(BaseSettings):
     trusted_gateways: tuple[IPvAnyNetwork, ...] = LOOPBACK
     """Networks of gateways, whose word is taken for the address of a caller."""
 
+    open_page_rows: PositiveInt = 5_000
+    """Rows that openFile gives at once, unless fewer are asked for."""
+    open_page_bytes: PositiveInt = 16 * 1024 * 1024
+    """Text that openFile gives at once; a page with more is refused, or not displayed."""
+    open_cell_characters: PositiveInt = 10_000
+    """Characters of a cell that openFile gives for display."""
+    open_log_bytes: Annotated[int, Field(ge=128 * 1024)] = 8 * 1024 * 1024
+    """Text that openLog gives; of a longer log it is the end."""
+    export_rows: PositiveInt = 5_000
+    """Rows that resultsetToExcel gives unless it is asked for more."""
+
     max_streams_per_user: PositiveInt = 1_000
     """Streams (log, progress, watch, results) that one user may have open at once."""
     shutdown_grace: Seconds = 5.0

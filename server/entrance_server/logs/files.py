@@ -100,6 +100,14 @@ def read_slice(directory: Path, from_line: int, *, max_lines: int, max_bytes: in
     return LogSlice(from_line, text.count(b"\n"), text)
 
 
+def read_end(directory: Path, *, max_bytes: int) -> LogSlice:
+    """The last whole lines of the log in a directory, as many as the limit allows."""
+    with _reading(directory) as log:
+        text, last = (b"", EMPTY) if log is None else (log.end(max_bytes), log.last)
+    count = text.count(b"\n")
+    return LogSlice(last.end_line - count + 1, count, text)
+
+
 def remove(directory: Path) -> None:
     """Removes the log in a directory, and the directory when nothing else is in it."""
     for name in (JOURNAL, TEXT):  # the journal first: without it there is no log
@@ -126,6 +134,13 @@ class _LogReader:
         start = self._offset_of(from_line)
         text = self._whole_lines(start, end, max_bytes)
         return text[: after_newline(text, max_lines)]
+
+    def end(self, max_bytes: int) -> bytes:
+        """The last whole lines, as many as the limit allows."""
+        # from one byte before, since a newline there tells that the first line is whole
+        start = max(self.last.end_offset - max_bytes - 1, -1)
+        text = os.pread(self._text, self.last.end_offset - max(start, 0), max(start, 0))
+        return text if start < 0 else text[text.find(b"\n") + 1 :]
 
     def _offset_of(self, line: int) -> int:
         """Where a line begins: only the append that wrote it is searched."""

@@ -108,6 +108,10 @@ class LogStore:
             max_bytes=max_bytes,
         )
 
+    async def read_end(self, task_id: int, *, max_bytes: int) -> LogSlice:
+        """The last whole lines, as many as the limit allows; a line has 64 KiB at most."""
+        return await self._run(files.read_end, self._directory(task_id), max_bytes=max_bytes)
+
     def follow(self, task_id: int) -> AbstractContextManager[Follower]:
         """Gives a follower, whose `wait` returns when a line is there."""
         return self._followers.follow(task_id)

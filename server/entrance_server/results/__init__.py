@@ -1,5 +1,7 @@
 """Result sets of jobs: tables as Parquet, texts, pictures and pages as they are."""
 
+from entrance_server.results.exports import Exports
 from entrance_server.results.files import ResultFiles, ResultRejected, ResultUnavailable
+from entrance_server.results.tables import PageTooLarge
 
-__all__ = ["ResultFiles", "ResultRejected", "ResultUnavailable"]
+__all__ = ["Exports", "PageTooLarge", "ResultFiles", "ResultRejected", "ResultUnavailable"]

@@ -20,31 +20,31 @@ from pyarrow import types
 Texts = list[str | None]
 TypeTest = Callable[[pa.DataType], bool]
 
-_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # in a second
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # in a second
 
 
 def texts(array: pa.Array) -> Texts:
     """The cells of a column as text."""
-    array = _plain(array)
+    array = plain(array)
     for holds, convert in _CONVERTERS:
         if holds(array.type):
             return convert(array)
     return _each(str, array)
 
 
-def _plain(array: pa.Array) -> pa.Array:
+def plain(array: pa.Array) -> pa.Array:
     """The same values without an encoding or an extension type around them."""
     kind = array.type
     if types.is_dictionary(kind):
-        return _plain(array.dictionary_decode())
+        return plain(array.dictionary_decode())
     if types.is_run_end_encoded(kind):
-        return _plain(pc.run_end_decode(array))
+        return plain(pc.run_end_decode(array))
     if isinstance(kind, pa.Bool8Type):
         return pc.cast(array.storage, pa.bool_())
     if isinstance(kind, pa.UuidType):
         return pa.array(_each(str, array), pa.string())
     if isinstance(kind, pa.BaseExtensionType):
-        return _plain(array.storage)
+        return plain(array.storage)
     return array
 
 
@@ -85,13 +85,13 @@ def _timestamps(array: pa.Array) -> Texts:
 
 
 def _durations(array: pa.Array) -> Texts:
-    unit = _UNITS[array.type.unit]
+    unit = UNITS[array.type.unit]
     return _each(lambda ticks: _period(0, 0, ticks, unit), pc.cast(array, pa.int64()))
 
 
 def _intervals(array: pa.Array) -> Texts:
     return _each(
-        lambda value: _period(value.months, value.days, value.nanoseconds, _UNITS["ns"]), array
+        lambda value: _period(value.months, value.days, value.nanoseconds, UNITS["ns"]), array
     )
 
 

@@ -9,8 +9,10 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, Self, TypeVar
 
@@ -133,8 +135,35 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        path = self._path(task_id, result)
+        path = self.path(task_id, result)
         return await self._run(tables.page, path, offset, limit, max_bytes)
+
+    async def read_window(
+        self,
+        task_id: int,
+        result: ResultSet,
+        rows: range,
+        columns: slice,
+        *,
+        max_bytes: int,
+        max_cell: int | None,
+    ) -> list[list[str | None]]:
+        """Some rows of a table, as far as it has them, with some of their columns, as text.
+
+        Raises:
+            PageTooLarge: they are more than `max_bytes`, or a cell has more characters than that.
+            ResultUnavailable: the file can't be read.
+        """
+        path = self.path(task_id, result)
+        return await self._run(tables.window, path, rows, columns, max_bytes, max_cell)
+
+    async def modify_times(self, task_id: int, results: Sequence[ResultSet]) -> Sequence[datetime]:
+        """When the files of result sets were made.
+
+        Raises:
+            ResultUnavailable: a file is gone.
+        """
+        return await self._run(_modify_times, [self.path(task_id, one) for one in results])
 
     async def read_bytes(self, task_id: int, result: ResultSet, offset: int, size: int) -> bytes:
         """A part of a result's content; empty past the end.
@@ -142,7 +171,7 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        return await self._run(_read_bytes, self._path(task_id, result), offset, size)
+        return await self._run(_read_bytes, self.path(task_id, result), offset, size)
 
     async def stream(
         self, task_id: int, result: ResultSet, offset: int
@@ -155,9 +184,24 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        path = self._path(task_id, result)
+        path = self.path(task_id, result)
         is_table = result.type is ResultType.TABLE
         pieces = tables.arrow_stream(path, offset) if is_table else _pieces(path, offset)
+        async with aclosing(self._sent(pieces)) as sent:
+            async for piece in sent:
+                yield piece
+
+    async def stream_file(self, task_id: int, result: ResultSet) -> AsyncGenerator[bytes, None]:
+        """A result's file as it is: Parquet for a table, the content itself for another kind.
+
+        Raises:
+            ResultUnavailable: the file can't be read.
+        """
+        async with aclosing(self._sent(_pieces(self.path(task_id, result), 0))) as sent:
+            async for piece in sent:
+                yield piece
+
+    async def _sent(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
         try:
             while piece := await self._run(next, pieces, b""):
                 yield piece
@@ -177,7 +221,8 @@ class ResultFiles:
     def _directory(self, task_id: int) -> Path:
         return self._root / ids.directory_of(task_id) / _DIRECTORY
 
-    def _path(self, task_id: int, result: ResultSet) -> Path:
+    def path(self, task_id: int, result: ResultSet) -> Path:
+        """Where a result's file is; for those of this package alone."""
         return self._directory(task_id) / result.file_name
 
 
@@ -250,6 +295,10 @@ def _lasting_errors_rejected() -> Iterator[None]:
 def _read_bytes(path: Path, offset: int, size: int) -> bytes:
     with _content(path, offset) as content:
         return content.read(size)
+
+
+def _modify_times(paths: Sequence[Path]) -> Sequence[datetime]:
+    return [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths]
 
 
 def _pieces(path: Path, offset: int) -> Generator[bytes, None, None]:

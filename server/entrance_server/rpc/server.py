@@ -15,6 +15,10 @@ from entrance.tunnel.v1 import tunnel_pb2_grpc
 from entrance.v1 import (
     entrance_pb2,
     entrance_pb2_grpc,
+    files_pb2,
+    files_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
     operation_pb2,
     operation_pb2_grpc,
     users_pb2,
@@ -29,6 +33,8 @@ from entrance_server.service.auth import Authenticator
 SERVICE: Final = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"].full_name
 USER_SERVICE: Final = users_pb2.DESCRIPTOR.services_by_name["UserService"].full_name
 ADMINISTRATION: Final = users_pb2.DESCRIPTOR.services_by_name["AdministrationService"].full_name
+HISTORY: Final = history_pb2.DESCRIPTOR.services_by_name["HistoryService"].full_name
+FILES: Final = files_pb2.DESCRIPTOR.services_by_name["FileService"].full_name
 OPERATION: Final = operation_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name
 OPEN_METHODS: Final = (f"/{USER_SERVICE}/Login", f"/{USER_SERVICE}/GetPublicKey")
 CHANNELZ: Final = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
@@ -71,6 +77,16 @@ def administration(servicer: users_pb2_grpc.AdministrationServiceServicer) -> Se
     return Service(
         ADMINISTRATION, servicer, users_pb2_grpc.add_AdministrationServiceServicer_to_server
     )
+
+
+def history(servicer: history_pb2_grpc.HistoryServiceServicer) -> Service:
+    """HistoryService."""
+    return Service(HISTORY, servicer, history_pb2_grpc.add_HistoryServiceServicer_to_server)
+
+
+def files(servicer: files_pb2_grpc.FileServiceServicer) -> Service:
+    """FileService."""
+    return Service(FILES, servicer, files_pb2_grpc.add_FileServiceServicer_to_server)
 
 
 def operation(servicer: operation_pb2_grpc.OperationServiceServicer) -> Service:

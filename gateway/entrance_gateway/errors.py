@@ -20,6 +20,7 @@ UNREADABLE = 20010
 
 _ERROR_DOMAIN = "entrance"
 _RETRY_AFTER = "Retry-After"
+_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _LONGEST_NAME = 200  # characters of a field's name that are shown
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -124,9 +125,8 @@ def from_rpc(error: grpc.aio.AioRpcError) -> Refusal:
 def from_status(status: status_pb2.Status) -> Refusal:
     """The refusal that an error status with its details means."""
     info, violations, wait = _details(status)
-    outcome = envelope.OUTCOMES.get(
-        _CODES.get(status.code, grpc.StatusCode.UNKNOWN), envelope.FAILED
-    )
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    outcome = envelope.OUTCOMES.get(code, envelope.FAILED)
     for_callers = info.domain == _ERROR_DOMAIN or outcome.words is None
     words = status.message if for_callers else ""
     err_code = info.metadata.get("errCode", "")
@@ -134,7 +134,8 @@ def from_status(status: status_pb2.Status) -> Refusal:
         words or outcome.words or "Refused.",
         outcome,
         err_code=int(err_code) if err_code.isdecimal() else None,
-        reason=info.reason or None,
+        # within a stream no HTTP status tells what kind of error it is
+        reason=info.reason or (code.name if code in _PASSING else None),
         violations=violations,
         headers={_RETRY_AFTER: str(wait)} if wait and _RETRY_AFTER in outcome.headers else None,
     )

@@ -114,7 +114,8 @@ class Faults:
         if not within:
             return False
         if fault.kind in ENDS_RUNS:
-            return final.session_id in fault.sessions
+            # a job that was never started has no session to compare
+            return final.session_id in fault.sessions or not final.session_id
         if fault.kind in FILLS_DISK:
             return any(word in final.error for word in STORAGE_WORDS)
         return False

@@ -7,14 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from entrance.v1 import entrance_pb2 as pb
 from entrance.v1.users_pb2 import LoginResponse
 from entrance_gateway import (
     body,
@@ -145,34 +144,32 @@ async def _frames(stream: Stream, method: str, keep_alive: float) -> AsyncGenera
 
 
 class Download(Endpoint):
-    """Answers with the bytes of a streamed result."""
+    """Answers with a file, which comes in pieces."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the result as it comes; an error on the way breaks the answer off visibly."""
+        """Sends the file as it comes; an error on the way breaks the answer off visibly."""
         request = Request(scope, receive)
-        asked = cast(pb.StreamResultRequest, self.from_query(request))
+        asked = self.from_query(request)
         metadata = self.metadata(request)
         async with self.gateway.backend.stream(self.operation, asked, metadata) as stream:
             first = await self._next(stream)
             if first is None:
                 raise errors.failure()
-            headers = downloads.headers_of(asked.id, first.result_set)
+            headers = downloads.headers_of(asked, first)
             await _send_stream(self._pieces(stream, first), headers, scope, receive, send)
 
-    async def _pieces(
-        self, stream: Stream, first: pb.StreamResultResponse
-    ) -> AsyncGenerator[bytes]:
-        message: pb.StreamResultResponse | None = first
+    async def _pieces(self, stream: Stream, first: Message) -> AsyncGenerator[bytes]:
+        message: Any = first
         while message is not None:
-            yield message.data
+            if message.data:  # an empty piece tells that the file is still being made
+                yield message.data
             message = await self._next(stream)
 
-    async def _next(self, stream: Stream) -> pb.StreamResultResponse | None:
+    async def _next(self, stream: Stream) -> Message | None:
         try:
-            message = await stream.next(self.gateway.settings.call_deadline)
+            return await stream.next(self.gateway.settings.call_deadline)
         except TimeoutError:
             raise errors.out_of_time() from None
-        return cast("pb.StreamResultResponse | None", message)
 
 
 async def _send_stream(

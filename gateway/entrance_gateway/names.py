@@ -9,6 +9,8 @@ from google.protobuf.descriptor import EnumDescriptor
 from entrance.v1 import entrance_pb2
 
 HIDDEN = frozenset({"entrance.v1.LoginResponse.session_ticket"})  # a cookie has it
+# What is left out where it is unset, rather than null.
+LEFT_OUT = frozenset({"entrance.v1.OpenFileResponse.display_prohibited"})
 
 _STATUS = entrance_pb2.JobStatus.DESCRIPTOR
 

@@ -12,11 +12,13 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from entrance.v1 import entrance_pb2, operation_pb2, users_pb2
+from entrance.v1 import entrance_pb2, files_pb2, history_pb2, operation_pb2, users_pb2
 from entrance_gateway.paths import PathTemplate
 
 SERVICES: Sequence[ServiceDescriptor] = (
     entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"],
+    history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
+    files_pb2.DESCRIPTOR.services_by_name["FileService"],
     users_pb2.DESCRIPTOR.services_by_name["UserService"],
     users_pb2.DESCRIPTOR.services_by_name["AdministrationService"],
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"],

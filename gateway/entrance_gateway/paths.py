@@ -12,6 +12,8 @@ from starlette.types import Scope
 REST_ROOT = "/api/rest_j/v1"
 METHOD_ROOT = "/api"
 
+_JOBS = f"{REST_ROOT}/entrance/"
+
 _VARIABLE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _LITERAL = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -73,5 +75,5 @@ def segments_of(scope: Scope) -> tuple[str, ...]:
 
 
 def method_of(path: str) -> str:
-    """An operation's name in the envelope: its path under the documented root."""
-    return METHOD_ROOT + path.removeprefix(REST_ROOT) if path.startswith(REST_ROOT) else path
+    """An operation's name in the envelope: its path, that of a job under the documented root."""
+    return METHOD_ROOT + path.removeprefix(REST_ROOT) if path.startswith(_JOBS) else path

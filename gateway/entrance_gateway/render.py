@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from entrance.v1 import entrance_pb2 as pb
+from entrance.v1 import files_pb2
 from entrance_gateway import errors
 from entrance_gateway.envelope import OK_TEXT
 from entrance_gateway.envelope import Message as Envelope
-from entrance_gateway.names import HIDDEN, enum_name
+from entrance_gateway.names import HIDDEN, LEFT_OUT, enum_name
 from entrance_gateway.paths import METHOD_ROOT
 
 _SERVICE = "entrance.v1.EntranceService"
@@ -40,14 +41,21 @@ def data_of(answer: Message, request: Message) -> dict[str, Any]:
 
 
 def fields_of(message: Message) -> dict[str, Any]:
-    """Every field of a message by its JSON name, whether set or not, but for HIDDEN ones.
+    """Every field of a message by its JSON name, whether set or not, but for HIDDEN, LEFT_OUT ones.
 
     Numbers are numbers, also those of 64 bits; a time is RFC 3339, bytes are base64, an enum is its
     short name, and what is absent is null.
     """
     fields = cast(Descriptor, message.DESCRIPTOR).fields
-    shown = (field for field in fields if field.full_name not in HIDDEN)
-    return {field.json_name: _field(message, field) for field in shown}
+    return {
+        field.json_name: _field(message, field) for field in fields if _is_shown(message, field)
+    }
+
+
+def _is_shown(message: Message, field: FieldDescriptor) -> bool:
+    if field.full_name in LEFT_OUT:
+        return message.HasField(field.name)
+    return field.full_name not in HIDDEN
 
 
 def _field(message: Message, field: FieldDescriptor) -> Any:
@@ -109,6 +117,10 @@ def _page(answer: pb.ReadResultResponse, _: Message) -> dict[str, Any]:
     }
 
 
+def _file_page(answer: files_pb2.OpenFileResponse, _: Message) -> dict[str, Any]:
+    return fields_of(answer) | {"fileContent": [list(row.cells) for row in answer.file_content]}
+
+
 def _cells(row: pb.Row) -> list[str | None]:
     return [cell.text if cell.HasField("text") else None for cell in row.cells]
 
@@ -119,4 +131,5 @@ _SHAPES: Mapping[type[Message], Callable[[Any, Any], dict[str, Any]]] = {
     pb.StreamProgressResponse: _resources,
     pb.KillJobsResponse: _killed,
     pb.ReadResultResponse: _page,
+    files_pb2.OpenFileResponse: _file_page,
 }

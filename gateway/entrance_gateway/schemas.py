@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from entrance_gateway.names import HIDDEN, enum_names
+from entrance_gateway.names import HIDDEN, LEFT_OUT, enum_names
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -172,7 +172,11 @@ class Answers(Messages):
         shown = [field for field in message.fields if field.full_name not in HIDDEN]
         fields = {field.json_name: self.field(field) for field in shown}
         shape = _measured if "yarnMetrics" in fields else closed
-        return shape(fields) | {"description": self._comments[message.full_name]}
+        schema = shape(fields) | {"description": self._comments[message.full_name]}
+        for field in shown:
+            if field.full_name in LEFT_OUT:
+                schema["required"].remove(field.json_name)
+        return schema
 
 
 def _measured(fields: Mapping[str, Schema]) -> Schema:
@@ -208,5 +212,6 @@ def _kill_message() -> Schema:
 _OTHERWISE: Mapping[str, Schema] = {
     "entrance.v1.LogResponse.log": {"anyOf": [listed(TEXT) | {"minItems": 4, "maxItems": 4}, TEXT]},
     "entrance.v1.KillJobsResponse.messages": listed(_kill_message()),
+    "entrance.v1.OpenFileResponse.file_content": listed(listed(TEXT)),
     "entrance.v1.ReadResultResponse.rows": listed(listed(nullable(TEXT))),
 }

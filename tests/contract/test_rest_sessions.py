@@ -47,7 +47,7 @@ async def test_a_login_gives_the_ticket_as_a_cookie_alone() -> None:
         response = await client.post(f"{USER}/login", json=LOGIN)
     assert it.request == pb.LoginRequest(user_name="alice", password="correct horse")
     assert response.json() == {
-        "method": "/api/user/login",
+        "method": "/api/rest_j/v1/user/login",
         "status": 0,
         "message": "OK",
         "data": {

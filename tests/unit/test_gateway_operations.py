@@ -94,7 +94,7 @@ def test_a_body_may_be_left_out_where_the_path_says_everything() -> None:
 
 def test_a_stream_of_bytes_is_a_file_and_any_other_one_of_events() -> None:
     files = {name for name, operation in OPERATIONS.items() if operation.gives_file}
-    assert files == {"StreamResult"}
+    assert files == {"StreamResult", "ResultsetToExcel", "Download"}
 
 
 def test_another_service_gets_its_routes_from_its_annotations_alone() -> None:

@@ -60,10 +60,12 @@ def test_an_undecoded_path_may_be_missing() -> None:
     [
         ("/api/rest_j/v1/entrance/execute", "/api/entrance/execute"),
         ("/api/rest_j/v1/entrance/7/status", "/api/entrance/7/status"),
+        ("/api/rest_j/v1/jobhistory/7/get", "/api/rest_j/v1/jobhistory/7/get"),
+        ("/api/rest_j/v1/entrance", "/api/rest_j/v1/entrance"),
         ("/health", "/health"),
     ],
 )
-def test_an_operation_is_named_by_its_path_under_the_documented_root(
+def test_an_operation_on_jobs_is_named_under_the_documented_root_and_any_other_by_its_path(
     path: str, method: str
 ) -> None:
     assert method_of(path) == method

@@ -25,10 +25,11 @@ def main() -> int:
 
     def ready(port: int) -> None:
         if ready_file is not None:
-            _write(ready_file, {"port": port})
+            _write(ready_file, {"port": port, "tls": settings.tls_cert is not None})
 
     try:
-        asyncio.run(serve(GatewaySettings(**given), ready=ready))
+        settings = GatewaySettings(**given)
+        asyncio.run(serve(settings, ready=ready))
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(("entrance_gateway", *map(str, problem["loc"]))).upper()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.certificates import Certified
 from tests.support.command import Command
 from tests.support.waiting import PATIENCE, until
 
@@ -157,3 +159,62 @@ def test_a_part_alone_says_its_port_and_ends_by_a_signal(
     finally:
         process.kill()
         process.communicate()
+
+
+class TestByTls:
+    @pytest.fixture
+    def certified(self, tmp_path: Path) -> Certified:
+        return Certified(tmp_path / "tls")
+
+    @pytest.fixture
+    def serve(self, command: Command, tmp_path: Path, certified: Certified) -> Iterator[Serve]:
+        own = ("--tls-cert", str(certified.certificate), "--tls-key", str(certified.key))
+        service = Serve(command, tmp_path / "data", *FREE_PORTS, "--host", "0.0.0.0", *own)
+        yield service
+        service.process.terminate()
+        service.end()
+
+    def test_it_serves_both_protocols(
+        self, serve: Serve, command: Command, certified: Certified
+    ) -> None:
+        endpoints = serve.endpoints()
+        assert endpoints["grpc"]["tls"]
+        assert endpoints["http"]["tls"]
+
+        health = f"https://127.0.0.1:{endpoints['http']['port']}/health"
+        trust = ssl.create_default_context(cafile=certified.authorities)
+        answer = urllib.request.urlopen(health, timeout=PATIENCE, context=trust)
+        assert json.load(answer)["status"] == 0
+        target = ("--target", f"127.0.0.1:{endpoints['grpc']['port']}")
+        done = command.run("engines", *target, "--tls-ca", certified.authorities)
+        assert "duckdb" in done.text, done.stderr
+        assert command.run("engines", *target, "--tls-ca", certified.certificate.parent).code == 1
+
+    def test_the_data_directory_alone_still_tells_the_command_all_it_needs(
+        self, serve: Serve, command: Command
+    ) -> None:
+        serve.endpoints()
+        done = command.run("submit", "-e", "echo hello", "--engine", "shell", "-f")
+        assert "hello" in done.lines, done.stderr
+
+
+@pytest.mark.parametrize("part", ["serve", "server", "gateway"])
+def test_beyond_this_machine_it_starts_by_tls_or_a_plain_word_alone(
+    command: Command, part: str
+) -> None:
+    done = command.run(part, "--host", "0.0.0.0")
+
+    assert done.code == 1
+    assert "on 0.0.0.0 without TLS" in done.stderr
+    assert "--insecure" in done.stderr
+
+
+@pytest.mark.parametrize("part", ["server", "gateway"])
+def test_a_certificate_that_can_not_be_used_ends_it_with_what_to_change(
+    command: Command, tmp_path: Path, part: str
+) -> None:
+    missing = tmp_path / "missing.pem"
+    done = command.run(part, "--tls-cert", missing, "--tls-key", missing)
+
+    assert done.code == 1
+    assert "missing.pem can't be used: No such file or directory" in done.stderr.replace("\n", " ")

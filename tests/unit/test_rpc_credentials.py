@@ -63,7 +63,7 @@ def test_what_is_there_twice_is_not_guessed_at(key: str) -> None:
         ("ipv4:10.0.0.7:50312", "10.0.0.7"),
         ("ipv6:%5B::1%5D:50312", "::1"),
         ("ipv6:[2001:db8::7]:50312", "2001:db8::7"),
-        ("unix:/run/entrance.sock", ""),
+        ("unix:/run/entrance.sock", "127.0.0.1"),
         ("unix-abstract:x:1", ""),
         ("", ""),
     ],

@@ -7,10 +7,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from entrance.cli.exits import ExitCode
 from entrance.cli.problems import Problem
@@ -22,27 +22,24 @@ STOP_TIMEOUT = 30.0  # seconds
 POLL_INTERVAL = 0.05  # seconds
 
 
-def server_command(
-    data_dir: Path | None, host: str | None, port: int | None, ready_file: Path | None
-) -> list[str]:
-    """The module and arguments of a server; what is None is left to the environment."""
-    return _command(
-        "entrance_server", data_dir=data_dir, host=host, port=port, ready_file=ready_file
-    )
+def server_command(**options: object) -> list[str]:
+    """The module and arguments of a server; what is None or False is left to the environment."""
+    return _command("entrance_server", options)
 
 
-def gateway_command(
-    host: str | None, port: int | None, server: str | None, ready_file: Path | None
-) -> list[str]:
-    """The module and arguments of a gateway; what is None is left to the environment."""
-    return _command(
-        "entrance_gateway", host=host, port=port, server_target=server, ready_file=ready_file
-    )
+def gateway_command(**options: object) -> list[str]:
+    """The module and arguments of a gateway; what is None or False is left to the environment."""
+    return _command("entrance_gateway", options)
 
 
-def _command(module: str, **values: object) -> list[str]:
-    given = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
-    return [module, *(f"--{name}={value}" for name, value in given.items())]
+def _command(module: str, options: Mapping[str, object]) -> list[str]:
+    given = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in options.items()
+        if value is not None and value is not False
+    }
+    flags = (name if value is True else f"{name}={value}" for name, value in given.items())
+    return [module, *flags]
 
 
 class ChildEnded(Problem):
@@ -106,20 +103,20 @@ async def running(name: str, command: Sequence[str]) -> AsyncIterator[Child]:
         await child.stop()
 
 
-async def port_of(child: Child, ready_file: Path) -> int:
-    """The port that a child listens on, once it says so in its file.
+async def told_by(child: Child, ready_file: Path) -> Mapping[str, Any]:
+    """What a child tells of itself in its file, once it does.
 
     Raises:
         Problem: it ended before, or took too long.
     """
-    return await poll(child, lambda: asyncio.to_thread(_told_port, ready_file))
+    return await poll(child, lambda: asyncio.to_thread(_told, ready_file))
 
 
-def _told_port(ready_file: Path) -> int | None:
+def _told(ready_file: Path) -> Mapping[str, Any] | None:
     if not ready_file.exists():
         return None
-    port: int = json.loads(ready_file.read_text())["port"]
-    return port
+    told: Mapping[str, Any] = json.loads(ready_file.read_text())
+    return told
 
 
 async def poll(child: Child, look: Callable[[], Awaitable[T | None]]) -> T:

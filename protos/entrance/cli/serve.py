@@ -24,6 +24,27 @@ Host = Annotated[str | None, typer.Option(help="The address to listen on.")]
 ReadyFile = Annotated[
     Path | None, typer.Option(help="A file to write the port to, once calls are answered.")
 ]
+ServerCert = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A certificate, with those of the authorities in between, to serve by TLS.",
+    ),
+]
+ServerKey = Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key.")]
+ClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Authorities by one of which every gRPC caller's own certificate must be issued.",
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure", help="Listen beyond this machine without TLS, on a network that is trusted."
+    ),
+]
 # A library that only the extra brings; the wheel has the modules themselves in any case.
 _BROUGHT = {"entrance_server": "sqlalchemy", "entrance_gateway": "starlette"}
 
@@ -47,16 +68,30 @@ def serve(
     http_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The HTTP port; 0 takes a free one.")
     ] = 9001,
+    tls_cert: ServerCert = None,
+    tls_key: ServerKey = None,
+    tls_client_ca: ClientCa = None,
+    insecure: Insecure = False,
 ) -> None:
     """Start server and gateway, and stop both on Ctrl-C or SIGTERM.
 
-    The chosen ports are printed and stand in endpoints.json in the data directory.
+    The chosen ports are printed and stand in endpoints.json in the data directory. Certificates
+    are read again when they change.
     """
     from entrance.cli.supervisor import Plan, run
     from entrance.client import discovery
 
     _require("entrance_server", "entrance_gateway")
-    plan = Plan((data_dir or discovery.data_dir()).absolute(), host, grpc_port, http_port)
+    plan = Plan(
+        data_dir=(data_dir or discovery.data_dir()).absolute(),
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        insecure=insecure,
+    )
     run(plan, lambda endpoints: _tell(invocation.output, plan, endpoints))
 
 
@@ -65,6 +100,10 @@ def server(
     data_dir: DataDir = None,
     host: Host = None,
     port: Port = None,
+    tls_cert: ServerCert = None,
+    tls_key: ServerKey = None,
+    tls_client_ca: ClientCa = None,
+    insecure: Insecure = False,
     ready_file: ReadyFile = None,
 ) -> None:
     """Start the server alone.
@@ -73,7 +112,17 @@ def server(
     """
     from entrance.cli import children
 
-    _become(children.server_command(data_dir, host, port, ready_file))
+    command = children.server_command(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        insecure=insecure,
+        ready_file=ready_file,
+    )
+    _become(command)
 
 
 def gateway(
@@ -83,6 +132,34 @@ def gateway(
     server_target: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the server listens.")
     ] = None,
+    tls_cert: ServerCert = None,
+    tls_key: ServerKey = None,
+    server_tls: Annotated[
+        bool,
+        typer.Option("--server-tls", help="Call it by TLS and trust the system's authorities."),
+    ] = False,
+    server_tls_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Call it by TLS and trust these authorities alone."),
+    ] = None,
+    server_tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The gateway's own certificate, for a server that asks for one.",
+        ),
+    ] = None,
+    server_tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key of that certificate.")
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Listen beyond this machine, or call a server there, without TLS, on a network "
+            "that is trusted.",
+        ),
+    ] = False,
     ready_file: ReadyFile = None,
 ) -> None:
     """Start the gateway alone.
@@ -91,7 +168,20 @@ def gateway(
     """
     from entrance.cli import children
 
-    _become(children.gateway_command(host, port, server_target, ready_file))
+    command = children.gateway_command(
+        host=host,
+        port=port,
+        server_target=server_target,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        server_tls=server_tls,
+        server_tls_ca=server_tls_ca,
+        server_tls_cert=server_tls_cert,
+        server_tls_key=server_tls_key,
+        insecure=insecure,
+        ready_file=ready_file,
+    )
+    _become(command)
 
 
 def _become(command: Sequence[str]) -> None:
@@ -112,7 +202,8 @@ def _tell(output: Output, plan: Plan, endpoints: Endpoints) -> None:
         output.object(endpoints.as_object())
         return
     output.line(f"gRPC  {endpoints.grpc}")
-    output.line(f"REST  http://{endpoints.http}/api/rest_j/v1")
+    scheme = "https" if endpoints.http.tls else "http"
+    output.line(f"REST  {scheme}://{endpoints.http}/api/rest_j/v1")
     output.line(f"data  {plan.data_dir}")
     output.line("Submit a first job:")
     output.line(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import tempfile
 import urllib.request
 from collections.abc import (
@@ -13,6 +14,7 @@ from collections.abc import (
     Callable,
     Coroutine,
     Iterator,
+    Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
@@ -28,36 +30,45 @@ from entrance.client.discovery import ENDPOINTS_FILE
 
 PROBE_TIMEOUT = 5.0  # seconds
 
+_SOCKET = "socket"
 _REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a child is reached."""
+    """Where a child is reached, and whether by TLS; `socket` takes calls of its user without."""
 
     host: str
     port: int
+    tls: bool = False
+    socket: Path | None = None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def as_object(self) -> dict[str, Any]:
         """For the endpoints' file and for programs."""
-        return {"host": self.host, "port": self.port}
+        told = {"host": self.host, "port": self.port, "tls": self.tls}
+        return told | ({"socket": str(self.socket)} if self.socket else {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where the two listen and where the data is; port 0 takes a free one."""
+    """Where the two listen, by which TLS, and where the data is; port 0 takes a free one."""
 
     data_dir: Path
     host: str
     grpc_port: int
     http_port: int
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    insecure: bool = False
 
-    def endpoint(self, port: int) -> Endpoint:
-        """Where a port is reached; what listens on every address is reached at the loopback."""
-        return Endpoint(_REACHED_AT.get(self.host, self.host), port)
+    def endpoint(self, told: Mapping[str, Any], socket: Path | None = None) -> Endpoint:
+        """Where a child is reached; what listens on every address is reached at the loopback."""
+        host = _REACHED_AT.get(self.host, self.host)
+        return Endpoint(host, told["port"], told["tls"], socket if told["tls"] else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +120,11 @@ async def running(plan: Plan) -> AsyncIterator[tuple[Endpoints, Sequence[Child]]
         Problem: it did not start.
     """
     plan.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="entrance-serve-") as folder:
+    with tempfile.TemporaryDirectory(prefix="entrance-serve-") as name:
+        folder = Path(name)  # private to this user, as the socket between the two has to be
         async with (
-            _server(plan, Path(folder, "server")) as (server, grpc),
-            _gateway(plan, grpc, Path(folder, "gateway")) as (gateway, http),
+            _server(plan, folder) as (server, grpc),
+            _gateway(plan, folder) as (gateway, http),
         ):
             endpoints = Endpoints(grpc, http)
             with _published(plan.data_dir / ENDPOINTS_FILE, endpoints):
@@ -120,22 +132,40 @@ async def running(plan: Plan) -> AsyncIterator[tuple[Endpoints, Sequence[Child]]
 
 
 @asynccontextmanager
-async def _server(plan: Plan, ready_file: Path) -> AsyncIterator[tuple[Child, Endpoint]]:
-    command = children.server_command(plan.data_dir, plan.host, plan.grpc_port, ready_file)
+async def _server(plan: Plan, folder: Path) -> AsyncIterator[tuple[Child, Endpoint]]:
+    ready_file, socket = folder / "server", folder / _SOCKET
+    command = children.server_command(
+        data_dir=plan.data_dir,
+        host=plan.host,
+        port=plan.grpc_port,
+        tls_cert=plan.tls_cert,
+        tls_key=plan.tls_key,
+        tls_client_ca=plan.tls_client_ca,
+        insecure=plan.insecure,
+        local_socket=socket,
+        ready_file=ready_file,
+    )
     async with children.running("server", command) as child:
-        endpoint = plan.endpoint(await children.port_of(child, ready_file))
-        await children.poll(child, lambda: _grpc_is_healthy(str(endpoint)))
-        yield child, endpoint
+        told = await children.told_by(child, ready_file)
+        await children.poll(child, lambda: _grpc_is_healthy(f"unix:{socket}"))
+        yield child, plan.endpoint(told, socket)
 
 
 @asynccontextmanager
-async def _gateway(
-    plan: Plan, server: Endpoint, ready_file: Path
-) -> AsyncIterator[tuple[Child, Endpoint]]:
-    command = children.gateway_command(plan.host, plan.http_port, str(server), ready_file)
+async def _gateway(plan: Plan, folder: Path) -> AsyncIterator[tuple[Child, Endpoint]]:
+    ready_file = folder / "gateway"
+    command = children.gateway_command(
+        host=plan.host,
+        port=plan.http_port,
+        server_target=f"unix:{folder / _SOCKET}",
+        tls_cert=plan.tls_cert,
+        tls_key=plan.tls_key,
+        insecure=plan.insecure,
+        ready_file=ready_file,
+    )
     async with children.running("gateway", command) as child:
-        endpoint = plan.endpoint(await children.port_of(child, ready_file))
-        await children.poll(child, lambda: asyncio.to_thread(_http_is_healthy, str(endpoint)))
+        endpoint = plan.endpoint(await children.told_by(child, ready_file))
+        await children.poll(child, lambda: asyncio.to_thread(_http_is_healthy, endpoint))
         yield child, endpoint
 
 
@@ -152,10 +182,17 @@ async def _grpc_is_healthy(target: str) -> bool | None:
     return answer.status == health_pb2.HealthCheckResponse.SERVING or None
 
 
-def _http_is_healthy(address: str) -> bool | None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _http_is_healthy(endpoint: Endpoint) -> bool | None:
+    # the child's certificate is for the name that callers know it by, which may be any
+    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unchecked.check_hostname = False
+    unchecked.verify_mode = ssl.CERT_NONE
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unchecked)
+    )
+    scheme = "https" if endpoint.tls else "http"
     try:
-        with direct.open(f"http://{address}/health", timeout=PROBE_TIMEOUT) as answer:
+        with direct.open(f"{scheme}://{endpoint}/health", timeout=PROBE_TIMEOUT) as answer:
             return answer.status == HTTPStatus.OK or None
     except OSError:
         return None

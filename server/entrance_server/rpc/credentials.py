@@ -57,8 +57,13 @@ class CredentialsReader:
 
 
 def peer_address(peer: str) -> str:
-    """The address in a peer's name such as `ipv4:10.0.0.7:50312`, or "" for one that has none."""
+    """The address in a peer's name such as `ipv4:10.0.0.7:50312`, or "" for one that has none.
+
+    The peer at a Unix socket is on this machine.
+    """
     scheme, _, rest = peer.partition(":")
+    if scheme == "unix":
+        return "127.0.0.1"
     if scheme not in ("ipv4", "ipv6"):
         return ""
     host, _, _ = unquote(rest).rpartition(":")

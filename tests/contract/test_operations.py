@@ -29,7 +29,7 @@ echo five
 STAGE = {"id", "succeedTasks", "failedTasks", "runningTasks", "totalTasks"}
 METRICS = {"yarnResource", "corePercent", "memoryPercent", "coreRGB", "memoryRGB"}
 RESOURCE = {"applicationId", "queueName", "queueMemory", "queueCores", "queueInstances"}
-ALL_ROUTES = list(routes())
+ALL_ROUTES = list(routes("EntranceService"))
 JOB_ROUTES = [route for route in ALL_ROUTES if route.names_a_job]
 
 

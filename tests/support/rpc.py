@@ -8,12 +8,16 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from entrance.v1 import entrance_pb2_grpc
+from entrance.v1 import entrance_pb2
 from tests.support.waiting import PATIENCE
+
+SERVICE = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +37,33 @@ class Rpc:
     def __init__(self, port: int, token: str | None) -> None:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._stub = entrance_pb2_grpc.EntranceServiceStub(self.channel)
 
     def close(self) -> None:
         self.channel.close()
 
     def call(self, name: str, request: Any) -> Any:
-        """The answer of a call, or the stream of answers."""
-        method = getattr(self._stub, name)
-        return method(request, timeout=PATIENCE, metadata=self.metadata)
+        """The answer of one of EntranceService's RPCs, or its stream of answers."""
+        return self.invoke(SERVICE.methods_by_name[name], request)
+
+    def invoke(self, method: MethodDescriptor, request: Any) -> Any:
+        """The answer of any RPC, or its stream of answers."""
+        open_rpc: Any = (
+            self.channel.unary_stream if method.server_streaming else self.channel.unary_unary
+        )
+        rpc = open_rpc(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        return rpc(request, timeout=PATIENCE, metadata=self.metadata)
 
     def refusal(self, name: str, request: Any) -> Refusal:
-        """Why a call is refused; fails when it is not."""
-        return refused(lambda: _read(self.call(name, request)))
+        """Why a call to EntranceService is refused; fails when it is not."""
+        return self.refusal_of(SERVICE.methods_by_name[name], request)
+
+    def refusal_of(self, method: MethodDescriptor, request: Any) -> Refusal:
+        """Why a call of any RPC is refused; fails when it is not."""
+        return refused(lambda: _read(self.invoke(method, request)))
 
 
 def refused(call: Callable[[], object]) -> Refusal:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import typer
 
@@ -18,8 +19,29 @@ from entrance.cli import (
     results,
     serve,
     submit,
+    tokens,
+    users,
 )
 from entrance.cli.exits import ExitCode
+
+Command: TypeAlias = Callable[..., ExitCode | None]
+
+_GROUPS: Mapping[str, tuple[str, Mapping[str, Command]]] = {
+    "user": (
+        "Add users, set passwords, list, disable and enable users.",
+        {
+            "add": users.add,
+            "passwd": users.passwd,
+            "list": users.list_users,
+            "disable": users.disable,
+            "enable": users.enable,
+        },
+    ),
+    "token": (
+        "Make, list and revoke tokens.",
+        {"create": tokens.create, "list": tokens.list_tokens, "revoke": tokens.revoke},
+    ),
+}
 
 HELP = """
 Submit code to an engine, watch it run, control it and read its results.
@@ -44,7 +66,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     invocation.root(app, HELP)
-    commands: dict[str, Callable[..., ExitCode | None]] = {
+    commands: dict[str, Command] = {
         "serve": serve.serve,
         "server": serve.server,
         "gateway": serve.gateway,
@@ -65,4 +87,9 @@ def build() -> typer.Typer:
     }
     for name, command in commands.items():
         invocation.add(app, name, command, calls=name not in ("serve", "server", "gateway"))
+    for name, (help, members) in _GROUPS.items():
+        group = typer.Typer(no_args_is_help=True, help=help)
+        for member, command in members.items():
+            invocation.add(group, member, command)
+        app.add_typer(group, name=name)
     return app

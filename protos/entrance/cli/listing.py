@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrance.cli import arguments
+from entrance.cli import arguments, times
 from entrance.cli.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -98,16 +98,12 @@ def _table(output: Output, jobs: Iterable[Job]) -> None:
                 job.engine_type,
                 job.execute_user,
                 job.creator,
-                _local(job.create_time),
+                times.local(job.create_time),
                 _took(job),
             ]
             for job in jobs
         ],
     )
-
-
-def _local(moment: datetime | None) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 def _took(job: Job) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
+from entrance.cli import times
 from entrance.client import (
     Engine,
     GroupLoad,
@@ -18,6 +18,8 @@ from entrance.client import (
     Progress,
     Resources,
     ResultSet,
+    Token,
+    User,
 )
 
 
@@ -45,9 +47,9 @@ def job(value: Job) -> dict[str, Any]:
         "progress": value.progress,
         "instance": value.instance,
         "sessionID": value.session_id,
-        "createTime": _time(value.create_time),
-        "startTime": _time(value.start_time),
-        "endTime": _time(value.end_time),
+        "createTime": times.iso(value.create_time),
+        "startTime": times.iso(value.start_time),
+        "endTime": times.iso(value.end_time),
         "error": _error(value.error),
         "resultCount": value.result_count,
         "attempt": value.attempt,
@@ -65,10 +67,6 @@ def _params(value: JobParams) -> dict[str, Any]:
         "special": dict(value.special),
     }
     return {"variable": dict(value.variable), "configuration": configuration}
-
-
-def _time(value: datetime | None) -> str | None:
-    return None if value is None else value.isoformat().replace("+00:00", "Z")
 
 
 def ending(value: Job) -> dict[str, Any]:
@@ -162,4 +160,28 @@ def load(online: bool, counts: JobCounts, groups: Iterable[GroupLoad]) -> dict[s
             }
             for group in groups
         ],
+    }
+
+
+def user(value: User) -> dict[str, Any]:
+    """A user."""
+    return {
+        "name": value.name,
+        "isAdmin": value.is_admin,
+        "disabled": value.disabled,
+        "createTime": times.iso(value.create_time),
+        "lastLoginTime": times.iso(value.last_login_time),
+    }
+
+
+def token(value: Token) -> dict[str, Any]:
+    """A token without its secret."""
+    return {
+        "tokenID": value.token_id,
+        "user": value.user,
+        "isAdmin": value.is_admin,
+        "forUsers": list(value.for_users),
+        "hosts": list(value.hosts),
+        "createTime": times.iso(value.create_time),
+        "expireTime": times.iso(value.expire_time),
     }

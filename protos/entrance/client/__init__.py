@@ -1,5 +1,6 @@
 """The typed client: `Client` for code that waits, `AsyncClient` for asyncio."""
 
+from entrance.client.administration import Administration, AsyncAdministration, TokenOptions
 from entrance.client.aio import AsyncClient, AsyncJobHandle, AsyncResult
 from entrance.client.calls import JobFilters, SubmitOptions
 from entrance.client.core import ClientOptions
@@ -32,19 +33,24 @@ from entrance.client.models import (
     LogLevel,
     LogLine,
     LogPage,
+    NewToken,
     Progress,
     Resources,
     ResultSet,
     ResultType,
     Row,
     Stage,
+    Token,
+    User,
 )
 from entrance.client.operations import AsyncOperations, Operations
 from entrance.client.retries import Retries
 from entrance.client.sync import Client, JobHandle, Result
 
 __all__ = [
+    "Administration",
     "AlreadyExists",
+    "AsyncAdministration",
     "AsyncClient",
     "AsyncJobHandle",
     "AsyncOperations",
@@ -72,6 +78,7 @@ __all__ = [
     "LogLevel",
     "LogLine",
     "LogPage",
+    "NewToken",
     "NotFound",
     "Operations",
     "PermissionDenied",
@@ -84,8 +91,11 @@ __all__ = [
     "Row",
     "Stage",
     "SubmitOptions",
+    "Token",
+    "TokenOptions",
     "Unauthenticated",
     "Unavailable",
     "Unsupported",
+    "User",
     "WrongState",
 ]

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 
-from entrance.client import calls, core, discovery, errors, follows, models, operations
+from entrance.client import (
+    administration,
+    calls,
+    core,
+    discovery,
+    errors,
+    follows,
+    models,
+    operations,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -32,6 +41,7 @@ class AsyncClient:
             self._channel = grpc.aio.secure_channel(target, settings.credentials, channel_options)
         self._methods = core.methods_of(self._channel)
         self.operations = operations.AsyncOperations(self)
+        self.administration = administration.AsyncAdministration(self)
         self._engines: tuple[models.Engine, ...] = ()
 
     @classmethod

@@ -13,7 +13,7 @@ from entrance.client import discovery, errors, failures, models
 from entrance.client.follows import JobFollow
 from entrance.client.retries import Attempts, Retries
 from entrance.tls import TlsError
-from entrance.v1 import entrance_pb2_grpc, operation_pb2_grpc
+from entrance.v1 import entrance_pb2_grpc, operation_pb2_grpc, users_pb2_grpc
 
 DEFAULT_DEADLINE = 30.0  # seconds
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -118,6 +118,7 @@ def methods_of(channel: Any) -> dict[str, Any]:
     stubs = (
         entrance_pb2_grpc.EntranceServiceStub(channel),
         operation_pb2_grpc.OperationServiceStub(channel),
+        users_pb2_grpc.AdministrationServiceStub(channel),
     )
     return {name: method for stub in stubs for name, method in vars(stub).items()}
 

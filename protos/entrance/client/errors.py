@@ -64,7 +64,7 @@ class WrongState(EntranceError):
 
 
 class AlreadyExists(EntranceError):
-    """The request id was used before with another body."""
+    """The request id was used before with another body, or the name is taken."""
 
 
 class LimitReached(EntranceError):

@@ -221,6 +221,38 @@ class GroupLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may log in."""
+
+    name: str
+    is_admin: bool
+    disabled: bool
+    create_time: datetime
+    last_login_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A credential without its secret; see `TokenOptions` for what it allows."""
+
+    token_id: str
+    user: str
+    is_admin: bool
+    for_users: tuple[str, ...]
+    hosts: tuple[str, ...]
+    create_time: datetime
+    expire_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that was made just now, with its secret, which is not told again."""
+
+    token: Token
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
 class KillOutcome:
     """What became of one job of a `kill_jobs` call; `error` is None when it was killed.
 

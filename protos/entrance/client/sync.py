@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 
-from entrance.client import calls, core, discovery, errors, follows, models, operations
+from entrance.client import (
+    administration,
+    calls,
+    core,
+    discovery,
+    errors,
+    follows,
+    models,
+    operations,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,6 +40,7 @@ class Client:
 
     Attributes:
         operations: What operators may do.
+        administration: Users and tokens.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class Client:
             self._channel = grpc.secure_channel(target, settings.credentials, channel_options)
         self._methods = core.methods_of(self._channel)
         self.operations = operations.Operations(self)
+        self.administration = administration.Administration(self)
         self._engines: tuple[models.Engine, ...] = ()
 
     @classmethod

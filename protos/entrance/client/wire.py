@@ -12,7 +12,7 @@ from google.rpc import code_pb2
 
 from entrance.client import errors, failures, models
 from entrance.v1 import entrance_pb2 as pb
-from entrance.v1 import operation_pb2
+from entrance.v1 import operation_pb2, users_pb2
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -194,6 +194,36 @@ def group_loads(message: operation_pb2.ConsumerInfoResponse) -> tuple[models.Gro
         )
         for each in message.consumer_info
     )
+
+
+def user(message: users_pb2.User) -> models.User:
+    """A user."""
+    seen = message.HasField("last_login_time")
+    return models.User(
+        name=message.name,
+        is_admin=message.is_admin,
+        disabled=message.disabled,
+        create_time=time(message.create_time),
+        last_login_time=time(message.last_login_time) if seen else None,
+    )
+
+
+def token(message: users_pb2.Token) -> models.Token:
+    """A token."""
+    return models.Token(
+        token_id=message.token_id,
+        user=message.user,
+        is_admin=message.is_admin,
+        for_users=tuple(message.for_users),
+        hosts=tuple(message.hosts),
+        create_time=time(message.create_time),
+        expire_time=time(message.expire_time) if message.HasField("expire_time") else None,
+    )
+
+
+def new_token(message: users_pb2.CreateTokenResponse) -> models.NewToken:
+    """A token with its secret."""
+    return models.NewToken(token(message.token), message.secret)
 
 
 def kill_outcome(message: pb.KillJobResult) -> models.KillOutcome:

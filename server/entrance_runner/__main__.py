@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from entrance_runner import guard
+from entrance_runner import guard, prctl
 
 ORPHAN_TIMEOUT = 600.0  # seconds
 
@@ -22,19 +22,32 @@ def main() -> int:
         The exit status.
     """
     arguments = _arguments()
+    if arguments.isolation:
+        prctl.hide_memory()
     with _socket_path(arguments.address) as path, _made(arguments.scratch) as scratch:
-        status = guard.run(lambda: _serve(path, scratch, arguments.orphan_timeout))
+        status = guard.run(
+            lambda: _serve(path, scratch, arguments.orphan_timeout, arguments.isolation)
+        )
     return guard.exit_like(status)
 
 
-def _serve(path: Path, scratch: Path, orphan_timeout: float) -> None:
+def _serve(path: Path, scratch: Path, orphan_timeout: float, isolation: Path | None) -> None:
     import asyncio  # here, to keep the guard small
     import logging
 
     from entrance_runner import server
+    from entrance_runner.isolation import Policy
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(server.serve(path, scratch=scratch, orphan_timeout=orphan_timeout))
+    asyncio.run(
+        server.serve(
+            path,
+            scratch=scratch,
+            orphan_timeout=orphan_timeout,
+            policy=Policy.read(isolation) if isolation else Policy(),
+            directory=isolation.parent if isolation else Path.cwd(),
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -73,6 +86,12 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         metavar="DIRECTORY",
         help="where to keep files of its own; made, and removed at the end (default a new one)",
+    )
+    parser.add_argument(
+        "--isolation",
+        type=Path,
+        metavar="FILE",
+        help="how user code is kept, as JSON, in the session's own directory (default not at all)",
     )
     arguments = parser.parse_args()
     if not arguments.address.startswith("unix:/"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from entrance_runner.parameters import Parameter, Scope
 
 if TYPE_CHECKING:
+    from entrance_runner.isolation import Confinement
     from entrance_runner.processes import Processes
     from entrance_runner.results import ResultFile
 
@@ -79,9 +80,10 @@ class SessionContext:
     working_directory: Path
     environment: Mapping[str, str]
     options: Mapping[str, str]
-    scratch: Path  # a private directory, removed with the runner
+    scratch: Path  # a private directory of the runner, removed with it; user code may read it
     output: int  # the file descriptor for whatever user code prints
-    processes: Processes
+    processes: Processes  # what it spawns is confined
+    confinement: Confinement  # for what is started or made otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from entrance_runner import engine as engines
+from entrance_runner.accounts import NoAccount
 from entrance_runner.engine import (
     Engine,
     EngineFinder,
@@ -17,6 +18,7 @@ from entrance_runner.engine import (
     Session,
     SessionContext,
 )
+from entrance_runner.isolation import Confinement, Policy
 from entrance_runner.output import OutputPipe
 from entrance_runner.parameters import Scope
 from entrance_runner.processes import Processes
@@ -40,7 +42,8 @@ class InvalidRequest(Exception):
 class Host:
     """At most one session, and in it one run at a time.
 
-    `tasks` owns the runs. `scratch` is a private directory that lives as long as the host.
+    `tasks` owns the runs. `scratch` is a private directory that lives as long as the host,
+    `directory` the session's own, and `policy` how its user code is kept.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Host:
         tasks: asyncio.TaskGroup,
         processes: Processes,
         scratch: Path,
+        policy: Policy,
+        directory: Path,
         finder: EngineFinder = engines.installed_engines,
     ) -> None:
         self.session_id = ""
@@ -56,10 +61,13 @@ class Host:
         self._tasks = tasks
         self._processes = processes
         self._scratch = scratch
+        self._policy = policy
+        self._directory = directory
         self._finder = finder
         self._output = OutputPipe()
         self._engine: type[Engine] | None = None
         self._session: Session | None = None
+        self._confinement: Confinement | None = None
         self._run: Run | None = None
 
     @property
@@ -81,7 +89,7 @@ class Host:
 
         Raises:
             WrongState: there is a session already.
-            InvalidRequest: the working directory is none.
+            InvalidRequest: the working directory is none, or the user has no account here.
             InvalidOption: the engine or an option is not known, or a value is refused.
             EngineUnavailable: the engine does not start.
         """
@@ -89,15 +97,20 @@ class Host:
             raise WrongState(f"this runner has the session {self.session_id} already")
         engine = engines.find_engine(engine_type, self._finder)
         engine.check_options(Scope.STARTUP, options)
+        confinement = self._confine(user, _directory("working_directory", working_directory))
+        await asyncio.to_thread(confinement.prepare)
+        confinement.give_output(self._output.writer)
+        self._processes.confinement = self._confinement = confinement
         context = SessionContext(
             session_id=session_id,
             user=user,
-            working_directory=_directory("working_directory", working_directory),
+            working_directory=confinement.working_directory,
             environment=dict(environment),
             options=dict(options),
             scratch=self._scratch,
             output=self._output.writer,
             processes=self._processes,
+            confinement=confinement,
         )
         self._engine, self.session_id, self.engine_type = engine, session_id, engine_type
         try:
@@ -114,6 +127,19 @@ class Host:
                 await self._processes.kill()
         return version
 
+    def _confine(self, user: str, working_directory: Path) -> Confinement:
+        try:
+            account = self._policy.account(user)
+        except NoAccount as error:
+            raise InvalidRequest(str(error)) from None
+        return Confinement(
+            self._policy,
+            account=account,
+            directory=self._directory,
+            scratch=self._scratch,
+            working_directory=working_directory,
+        )
+
     def start(self, request: RunRequest) -> None:
         """Starts a run; one that was started already changes nothing.
 
@@ -124,7 +150,7 @@ class Host:
         """
         if self._run is not None and self._run.request.run_id == request.run_id:
             return
-        if self._session is None or self._engine is None:
+        if self._session is None or self._engine is None or self._confinement is None:
             raise WrongState("open a session before a run")
         if (run := self.run) is not None:
             raise WrongState(
@@ -140,7 +166,7 @@ class Host:
         self._engine.check_options(Scope.RUNTIME, request.options)
         _directory("result_directory", str(request.result_directory))
         self._output.discard()
-        self._run = Run(request, self._session, self._output, self._processes)
+        self._run = Run(request, self._session, self._output, self._processes, self._confinement)
         self._tasks.create_task(self._run.execute())
 
     def find_run(self, run_id: str) -> Run:

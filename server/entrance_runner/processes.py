@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from entrance_runner import prctl
+from entrance_runner.isolation import Confinement
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,13 @@ _STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 
 
 class Processes:
-    """The processes below this one. What it starts itself is reaped by asyncio, orphans here."""
+    """The processes below this one. What it starts itself is reaped by asyncio, orphans here.
+
+    `confinement` is how those that run user code are kept; None before the session opens.
+    """
 
     def __init__(self) -> None:
+        self.confinement: Confinement | None = None
         self._self = psutil.Process()
         self._frozen: set[psutil.Process] = set()
         self._own: set[int] = set()
@@ -66,9 +71,14 @@ class Processes:
     ) -> asyncio.subprocess.Process:
         """Starts a process in a session of its own, without input, that prints to `output`.
 
+        It is confined as the installation asks for.
+
         Raises:
             OSError: it can't be started.
         """
+        if self.confinement:
+            command = self.confinement.command(command)
+            env = self.confinement.environment(env)
         with self.starting():
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 
 import psutil
@@ -12,6 +13,8 @@ from entrance_runner import lines, wire
 from entrance_runner.engine import Level, Progress, RunRequest, Session
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.events import EventBuffer
+from entrance_runner.handover import NotHandedOver, hand_over
+from entrance_runner.isolation import Confinement
 from entrance_runner.output import OutputPipe
 from entrance_runner.processes import KILL_TIMEOUT, Processes
 from entrance_runner.resources import ResourceMeter
@@ -32,7 +35,12 @@ class Run:
     """
 
     def __init__(
-        self, request: RunRequest, session: Session, output: OutputPipe, processes: Processes
+        self,
+        request: RunRequest,
+        session: Session,
+        output: OutputPipe,
+        processes: Processes,
+        confinement: Confinement,
     ) -> None:
         self.request = request
         self.events = EventBuffer()
@@ -40,6 +48,8 @@ class Run:
         self._session = session
         self._output = output
         self._processes = processes
+        self._confinement = confinement
+        self._results = request.result_directory
         self._progress = Progress(0.0)
         self._ended_by: RunFailed | None = None
         self._begun = asyncio.Event()
@@ -90,7 +100,9 @@ class Run:
         self.events.progress(wire.progress_event(progress))
 
     async def result(self, result: ResultFile) -> None:
-        """Tells that a result set is complete."""
+        """Takes a complete result set over, and tells of it."""
+        if self._results != self.request.result_directory:
+            await asyncio.to_thread(self._hand_over, result.file_name)
         await self.events.result(wire.result_event(result))
 
     async def message(self, level: Level, text: str) -> None:
@@ -112,8 +124,13 @@ class Run:
         return failure
 
     async def _run_code(self) -> RunFailed | None:
+        request = self.request
         try:
-            await self._session.run(self.request, self)
+            async with self._confinement.results(
+                request.run_id, request.result_directory
+            ) as self._results:
+                request = dataclasses.replace(request, result_directory=self._results)
+                await self._session.run(request, self)
         except RunFailed as failure:
             return failure
         except asyncio.CancelledError:
@@ -121,6 +138,12 @@ class Run:
         except Exception as error:
             return self._internal(error)
         return None
+
+    def _hand_over(self, name: str) -> None:
+        try:
+            hand_over(name, self._results, self.request.result_directory)
+        except NotHandedOver as refusal:  # told all the same: the server finds no file, and says so
+            log.warning("run %s: a result is refused: %s", self.request.run_id, refusal)
 
     async def _end(self, grace: float, reason: RunFailed) -> None:
         if self._ended_by or self._over.is_set():

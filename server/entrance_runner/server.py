@@ -13,6 +13,7 @@ import grpc.aio
 
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance_runner.host import Host
+from entrance_runner.isolation import Policy
 from entrance_runner.presence import Presence
 from entrance_runner.processes import Processes
 from entrance_runner.servicer import EngineServicer
@@ -21,18 +22,33 @@ STOP_GRACE = 1.0  # seconds that open streams have to take the last events
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
-async def serve(path: Path, *, scratch: Path, orphan_timeout: float) -> None:
+async def serve(
+    path: Path, *, scratch: Path, orphan_timeout: float, policy: Policy, directory: Path
+) -> None:
     """Serves on a socket until Close, a signal, or too long without a server.
 
-    `scratch` is a private directory. SIGHUP tells that the guard was killed: then the runner is
-    lost, and nobody is told any more how its run ends.
+    SIGHUP tells that the guard was killed: then the runner is lost, and nobody is told any more how
+    its run ends.
+
+    Args:
+        path: The socket.
+        scratch: A private directory.
+        orphan_timeout: Seconds.
+        policy: How user code is kept.
+        directory: The session's own.
     """
     stop, lost = asyncio.Event(), asyncio.Event()
     presence = Presence()
     processes = Processes()
     with _stopping_on_signals(stop, lost), processes.adopting():
         async with asyncio.TaskGroup() as tasks:
-            host = Host(tasks=tasks, processes=processes, scratch=scratch)
+            host = Host(
+                tasks=tasks,
+                processes=processes,
+                scratch=scratch,
+                policy=policy,
+                directory=directory,
+            )
             async with _listening(path, EngineServicer(host, presence, stop.set)) as server:
                 orphan = tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop))
                 await stop.wait()

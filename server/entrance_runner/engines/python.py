@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from entrance_runner.engine import (
@@ -59,7 +60,7 @@ class PythonEngine(Engine):
             try:
                 await manager.start_kernel(
                     cwd=str(context.working_directory),
-                    env=usage.environment(context.environment),
+                    env=context.confinement.environment(usage.environment(context.environment)),
                     stdin=subprocess.DEVNULL,
                     stdout=context.output,
                     stderr=context.output,
@@ -173,22 +174,31 @@ class PythonSession(Session):
 
 
 def _kernel_manager(context: SessionContext, usage: Usage) -> AsyncKernelManager:
-    """A manager for our kernel, reached by sockets in the private directory."""
+    """A manager for our kernel, reached by sockets in a directory of its own."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
 
     command = python_command("entrance_runner.engines.kernel", "{connection_file}", isolated=False)
 
+    argv = context.confinement.command(usage.limited(command))
+    directory = context.confinement.private_directory()
+
     class OnlyOurs(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            return KernelSpec(argv=usage.limited(command), interrupt_mode="signal")
+            return KernelSpec(argv=argv, interrupt_mode="signal")
 
-    return AsyncKernelManager(
+    class OwnedByCode(AsyncKernelManager):
+        def write_connection_file(self, **kwargs: object) -> None:
+            super().write_connection_file(**kwargs)
+            context.confinement.give(Path(self.connection_file))
+            context.confinement.give(directory)
+
+    return OwnedByCode(
         kernel_name="entrance",
         kernel_spec_manager=OnlyOurs(),
-        connection_file=str(context.scratch / "kernel.json"),
+        connection_file=str(directory / "kernel.json"),
         transport="ipc",
-        ip=str(context.scratch / "kernel"),
+        ip=str(directory / "kernel"),
     )
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from entrance_runner.engine import (
@@ -72,7 +73,7 @@ class ShellSession(Session):
     async def run(self, request: RunRequest, report: Report) -> None:
         """Runs a script from a file: neither its size nor what it reads from its input matters."""
         script = self._context.scratch / "script"
-        await asyncio.to_thread(script.write_text, request.code, encoding="utf-8", newline="")
+        await asyncio.to_thread(self._write, script, request.code)
         usage = Usage.of("shell", {**self._context.options, **request.options})
         variables = {
             name.removeprefix(ENVIRONMENT): text
@@ -93,6 +94,11 @@ class ShellSession(Session):
         status = await process.wait()
         if status != 0:
             raise RunFailed(ErrorCode.SHELL_EXIT, exit_text(status))
+
+    def _write(self, script: Path, code: str) -> None:
+        script.unlink(missing_ok=True)  # the last one belongs to the code
+        script.write_text(code, encoding="utf-8", newline="")
+        self._context.confinement.give(script)
 
     async def interrupt(self) -> None:
         """Sends SIGTERM to the script and to everything that it started."""

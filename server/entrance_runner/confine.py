@@ -1,0 +1,85 @@
+"""Run in a new process before user code: gives up what the code must not have, then becomes it.
+
+`python -I -S confine.py '{"limits": …}' command …`. It imports nothing of ours, to start fast and
+wherever its file can be read. Variables for the code have a prefix until the last step, so that
+none of them acts on what still has rights, as LD_PRELOAD would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+PR_SET_NO_NEW_PRIVS = 38
+REFUSED = 126  # the exit status when a command can't be run
+PREFIX = "_CODE_"
+GUARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> None:
+    """Does what the first argument says, and becomes the command that the others are."""
+    steps: Mapping[str, Any] = json.loads(sys.argv[1])
+    command = sys.argv[2:]
+    try:
+        _give_up(steps)
+        os.execvpe(command[0], command, _environment(last=steps.get("last", True)))
+    except (OSError, ValueError) as error:
+        print(f"the code can't be run as this installation asks for: {error}", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _give_up(steps: Mapping[str, Any]) -> None:
+    if group := steps.get("cgroup"):
+        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as processes:
+            processes.write("0")
+    for name, most in steps.get("limits", {}).items():
+        _limit(getattr(resource, name), most)
+    if account := steps.get("account"):
+        _become(account)
+    if steps.get("locked"):
+        _forbid_privileges()
+    if directory := steps.get("directory"):
+        os.chdir(directory)
+    _set_signals(steps.get("last", True))
+
+
+def _environment(*, last: bool) -> dict[str, str]:
+    given = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
+    return {name.removeprefix(PREFIX): text for name, text in given.items()} if last else given
+
+
+def _limit(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(kind, (most, most))
+
+
+def _become(account: Mapping[str, Any]) -> None:
+    os.setgroups(account["groups"])
+    os.setresgid(account["gid"], account["gid"], account["gid"])
+    os.setresuid(account["uid"], account["uid"], account["uid"])
+
+
+def _forbid_privileges() -> None:
+    import ctypes  # here, since few need it
+
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "set-user-ID programs can't be kept from working")
+
+
+def _set_signals(last: bool) -> None:
+    """What a kill sends is for the code, and not for the processes around its sandbox."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python had them ignored
+        signal.signal(number, signal.SIG_DFL)
+    for number in GUARDED:
+        signal.signal(number, signal.SIG_DFL if last else signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()

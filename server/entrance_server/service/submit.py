@@ -75,7 +75,7 @@ class SubmitService:
             Exhausted: the group's queue is full.
             Unavailable: the server takes no jobs now, or the job could not be made durable.
         """
-        spec, prepared = await self._prepare(self._parser.parse(principal, command))
+        spec, prepared = await self._prepare(await self._parsed(principal, command))
         try:
             self._admission.check()
             self._scheduler.reserve(spec.group)
@@ -93,13 +93,24 @@ class SubmitService:
         Raises:
             InvalidRequest, PermissionDenied: as `submit`.
         """
-        spec, prepared = await self._prepare(self._parser.parse(principal, command))
+        spec, prepared = await self._prepare(await self._parsed(principal, command))
         dialect, sql_dialect = dialect_of(spec)
         parts = await asyncio.to_thread(
             statements, prepared.code, dialect=dialect, sql_dialect=sql_dialect
         )
         notes = (*self._parser.notes(spec), *prepared.notes)
         return PreviewView(prepared.code, parts, notes)
+
+    async def _parsed(self, principal: Principal, command: SubmitCommand) -> JobSpec:
+        spec = self._parser.parse(principal, command)
+        if spec.execute_user != principal.user:
+            user = await self._store.get_user(spec.execute_user)
+            if user is not None and user.disabled:
+                raise errors.PermissionDenied(
+                    f"The user {user.name} is disabled; nothing runs as him until he is enabled.",
+                    reason="USER_DISABLED",
+                )
+        return spec
 
     async def _prepare(self, spec: JobSpec) -> tuple[JobSpec, Prepared]:
         dialect, sql_dialect = dialect_of(spec)

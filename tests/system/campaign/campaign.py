@@ -13,13 +13,14 @@ from random import Random
 
 import psutil
 
-from tests.system.campaign import ending
+from tests.system.campaign import ending, model, typed
 from tests.system.campaign.client import Client, GrpcClient, RestClient
 from tests.system.campaign.faults import Injector
 from tests.system.campaign.history import (
     Call,
     Fault,
     FinalLog,
+    Followed,
     History,
     Lines,
     Memory,
@@ -32,6 +33,7 @@ from tests.system.campaign.traffic import Traffic
 from tests.system.campaign.validate import Violation, validate
 
 MEMORY_INTERVAL = 2.0  # seconds
+PROMISES = frozenset({"submit", *model.CONTROLS})  # what an answer binds the service to
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class Verdict:
         skipped = collections.Counter(fault.kind for fault in history.of(Skipped))
         calls = collections.Counter(call.via for call in history.of(Call))
         codes = collections.Counter(call.code for call in history.of(Call))
+        done = collections.Counter(
+            call.op for call in history.of(Call) if call.code == model.OK and call.op in PROMISES
+        )
         memory: dict[str, int] = {}
         for sample in history.of(Memory):
             memory[sample.program] = max(memory.get(sample.program, 0), sample.bytes)
@@ -71,6 +76,8 @@ class Verdict:
             f"{sum(len(lines.texts) for lines in history.of(Lines))} seen",
             _counted("calls", calls),
             _counted("answers", codes),
+            _counted("promises", done),
+            f"logs followed to their end: {sum(1 for _ in history.of(Followed))}",
             "memory at most: "
             + ", ".join(f"{name} {most // 2**20} MiB" for name, most in sorted(memory.items())),
             f"violations: {len(self.violations)}",
@@ -100,9 +107,13 @@ async def _trouble(settings: Settings, installation: Installation, history: Hist
     injector = Injector(
         installation, history, injector_random, per_second=settings.faults_per_second
     )
-    traffic = Traffic(
-        history, planner, traffic_random, _clients(installation, history, traffic_random)
-    )
+
+    async def follow_typed(observer: str, task_id: int, user: str) -> None:
+        port, token = installation.to_server.port, installation.tokens[user]
+        await typed.follow_log(history, observer, task_id, port=port, token=token)
+
+    client = _clients(installation, history, traffic_random)
+    traffic = Traffic(history, planner, traffic_random, client, follow_typed)
     until = asyncio.get_running_loop().time() + settings.seconds
     async with asyncio.TaskGroup() as tasks:
         measuring = tasks.create_task(_measure(installation, history))

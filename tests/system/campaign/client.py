@@ -22,7 +22,7 @@ from tests.system.campaign.proxy import HOST
 
 ROOT = "/api/rest_j/v1/entrance"
 DEADLINE = 30.0  # seconds of one call
-STREAM_DEADLINE = 20.0  # seconds of one stream, so that each is opened again now and then
+STREAM_DEADLINE = 120.0  # seconds of one stream; longer than any job
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -292,7 +292,7 @@ class GrpcClient(Client):
             if op == "watch"
             else (self._stub.StreamProgress, pb.StreamProgressRequest(id=str(task_id)))
         )
-        call = cast(Any, rpc)(request, timeout=DEADLINE, metadata=self._metadata)
+        call = cast(Any, rpc)(request, timeout=STREAM_DEADLINE, metadata=self._metadata)
         try:
             async for message in call:
                 yield _STATES[message.job.status if op == "watch" else message.status]

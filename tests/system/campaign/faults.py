@@ -19,7 +19,10 @@ from tests.system.campaign.history import Fault, History, Skipped
 from tests.system.campaign.installation import Installation
 from tests.system.campaign.proxy import Proxy
 
-MOST_AT_ONCE = 2
+MOST_AT_ONCE = 2  # of those that stop the service
+STOPS_SERVICE = frozenset(
+    {"kill server", "kill gateway", "kill everything", "stop server", "stop gateway"}
+)
 FILLING = 1024 * 1024  # bytes
 
 
@@ -40,9 +43,9 @@ class Injector:
         self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self._disk = asyncio.Lock()  # one at a time, so that each undoes its own work
         self._faults: Mapping[str, tuple[int, Callable[[], Coroutine[Any, Any, Sequence[str]]]]] = {
-            "cut connections": (28, self._cut),
+            "cut connections": (34, self._cut),
             "hold up connections": (5, self._hold_up),
-            "kill engine": (12, self._kill_engine),
+            "kill engine": (16, self._kill_engine),
             "kill runner": (8, self._kill_runner),
             "kill server": (8, lambda: self._kill(installation.server)),
             "kill gateway": (7, lambda: self._kill(installation.gateway)),
@@ -58,26 +61,29 @@ class Injector:
     async def run(self, until: float) -> None:
         """Makes faults until a moment of the loop's clock, then waits for the last to be undone."""
         loop = asyncio.get_running_loop()
+        names = list(self._faults)
+        weights = [weight for weight, _ in self._faults.values()]
         async with asyncio.TaskGroup() as tasks:
             while loop.time() < until:
                 await asyncio.sleep(self._random.expovariate(self._per_second))
-                await self._slots.acquire()
-                tasks.create_task(self._one())
+                kind = self._random.choices(names, weights=weights)[0]
+                if kind in STOPS_SERVICE:
+                    await self._slots.acquire()
+                tasks.create_task(self._one(kind))
 
-    async def _one(self) -> None:
-        names = list(self._faults)
-        weights = [weight for weight, _ in self._faults.values()]
-        kind = self._random.choices(names, weights=weights)[0]
+    async def _one(self, kind: str) -> None:
         start = time.time()
         try:
             sessions = await self._faults[kind][1]()
-            await self._installation.whole()
+            if kind in STOPS_SERVICE:
+                await self._installation.whole()
         except Impossible as error:
             self._history.add(Skipped(kind, str(error)))
         else:
             self._history.add(Fault(kind, start, time.time(), sessions))
         finally:
-            self._slots.release()
+            if kind in STOPS_SERVICE:
+                self._slots.release()
 
     async def _cut(self) -> Sequence[str]:
         if not self._proxy().cut(self._random, self._random.choice((0.2, 0.5, 1.0))):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
+from typing import Any
 
 import psutil
 
@@ -13,11 +14,13 @@ from tests.system.campaign.client import Answer, Client
 from tests.system.campaign.history import History, Plan, Survivor
 from tests.system.campaign.jobs import Planner
 
-RETRY = 0.4  # seconds
+RETRY = 0.3  # seconds
 POLL = 0.3  # seconds
 SETTLED = frozenset({model.OK, model.WRONG_STATE})
 
 Step = Callable[[], Awaitable[Answer]]
+ClientMaker = Callable[[str, str], Client]  # of an actor, in a user's name
+TypedFollower = Callable[[str, int, str], Coroutine[Any, Any, None]]  # of a job, in a user's name
 
 
 class Traffic:
@@ -28,15 +31,14 @@ class Traffic:
         history: History,
         planner: Planner,
         random: Random,
-        client: Callable[[str, str], Client],
-        *,
-        most_jobs: int | None = None,
+        client: ClientMaker,
+        follow_typed: TypedFollower,
     ) -> None:
         self._history = history
         self._planner = planner
         self._random = random
         self._client = client
-        self._left = most_jobs if most_jobs is not None else 10**9
+        self._follow_typed = follow_typed
 
     async def run(self, users: int, until: float) -> None:
         """Works until a moment of the loop's clock, then lets go of what is under way."""
@@ -51,23 +53,29 @@ class Traffic:
                 raise
 
     async def _user(self) -> None:
-        while self._left > 0:
-            self._left -= 1
+        while True:
             plan = self._planner.next()
             self._history.add(plan)
-            await Story(plan, self._history, Random(self._random.random()), self._client).live()
+            random = Random(self._random.random())
+            await Story(plan, self._history, random, self._client, self._follow_typed).live()
 
 
 class Story:
     """One job from its submit to its end, with whoever watches and controls it."""
 
     def __init__(
-        self, plan: Plan, history: History, random: Random, client: Callable[[str, str], Client]
+        self,
+        plan: Plan,
+        history: History,
+        random: Random,
+        client: ClientMaker,
+        follow_typed: TypedFollower,
     ) -> None:
         self._plan = plan
         self._history = history
         self._random = random
         self._make_client = client
+        self._follow_typed = follow_typed
         self._actors = 0
         self._task_id = 0
 
@@ -79,6 +87,9 @@ class Story:
                 (self._follow, self._follow, self._poll_log, self._watch, self._poll_status)
             )
             tasks.create_task(self._with_client(watching))
+            if self._random.random() < 0.1:
+                follower = f"{self._plan.token} typed follow"
+                tasks.create_task(self._follow_typed(follower, self._task_id, self._plan.user))
             if self._random.random() < 0.2:
                 tasks.create_task(self._with_client(self._follow))
             if self._random.random() < self._wish_to_pause():

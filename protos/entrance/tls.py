@@ -83,6 +83,17 @@ class TlsContent:
     key: bytes | None = None
     authorities: bytes | None = None
 
+    @property
+    def own(self) -> tuple[bytes, bytes]:
+        """The key and the certificate of a side that has them.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.key is None or self.certificate is None:
+            raise ValueError("there is no certificate")
+        return self.key, self.certificate
+
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """What a client connects with."""
         return grpc.ssl_channel_credentials(self.authorities, self.key, self.certificate)

@@ -54,6 +54,7 @@ from entrance_server.service.attempts import AttemptLimits, Attempts
 from entrance_server.service.auth import Authenticator
 from entrance_server.service.background import Background
 from entrance_server.service.control import ControlService
+from entrance_server.service.disk_guard import DiskGuard
 from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.endings import Endings
 from entrance_server.service.execution import Executor
@@ -184,7 +185,7 @@ async def _wire_jobs(
     exports = await stack.enter_async_context(Exports(results, settings.data_dir / "exports"))
     live = LiveJobs()
     jobs = Jobs(store=store, live=live, logs=logs)
-    job_log = JobLog(logs)
+    job_log = JobLog(logs, max_bytes=settings.max_log_bytes)
     runs = ActiveRuns()
     policies = settings.run_policies
     launcher = LocalLauncher(
@@ -216,7 +217,14 @@ async def _wire_jobs(
         job_log=job_log,
         policies=policies,
         runs=runs,
-        intake=Intake(jobs=jobs, store=store, logs=logs, results=results, job_log=job_log),
+        intake=Intake(
+            jobs=jobs,
+            store=store,
+            logs=logs,
+            results=results,
+            job_log=job_log,
+            max_result_bytes=settings.max_result_bytes,
+        ),
         endings=Endings(
             jobs=jobs,
             store=store,
@@ -237,7 +245,10 @@ async def _wire_jobs(
         )
     )
     background = await stack.enter_async_context(Background())
-    admission = Admission(store=store, instance=instance)
+    disk = await stack.enter_async_context(
+        DiskGuard(settings.data_dir, min_free=settings.min_free_bytes)
+    )
+    admission = Admission(store=store, instance=instance, disk=disk)
     await admission.load()
     submit = SubmitService(
         instance=instance,

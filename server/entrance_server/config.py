@@ -114,6 +114,14 @@ class ServerSettings(BaseSettings):
     retry_delay_most: Seconds = 300.0
     """Seconds between two tries at most."""
 
+    max_log_bytes: PositiveInt = 10 * 1024**3
+    """Bytes of a job's log; what its code prints beyond is dropped, and a line says so."""
+    max_result_bytes: PositiveInt = 10 * 1024**3
+    """Bytes of all result sets of a job; one that goes beyond is not kept, and a line says so."""
+    min_free_bytes: Annotated[int, Field(ge=0)] = 1024**3
+    """Bytes that the data directory's disk keeps for the jobs that there are: with less, new ones
+    are refused."""
+
     preprocess: PreprocessSettings = PreprocessSettings()
     """What is done to the code before it runs."""
 

@@ -93,6 +93,10 @@ class LogStore:
         """The number that the next line will have; 1 for an empty or missing log."""
         return (await self._last(task_id)).end_line + 1
 
+    async def size(self, task_id: int) -> int:
+        """The bytes of its text."""
+        return (await self._last(task_id)).end_offset
+
     async def read(
         self, task_id: int, from_line: int, *, max_lines: int, max_bytes: int
     ) -> LogSlice:

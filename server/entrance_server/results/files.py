@@ -21,6 +21,7 @@ import pyarrow as pa
 from entrance_server import threads
 from entrance_server.domain import ids
 from entrance_server.domain.job import ResultSet, ResultType
+from entrance_server.domain.sizes import spoken
 from entrance_server.results import tables
 
 P = ParamSpec("P")
@@ -103,7 +104,13 @@ class ResultFiles:
         await self._run(_remove_all_but, self._root / _STAGING, run_ids)
 
     async def adopt(
-        self, task_id: int, attempt: int, staging: Path, result: ResultSet
+        self,
+        task_id: int,
+        attempt: int,
+        staging: Path,
+        result: ResultSet,
+        *,
+        max_bytes: int | None = None,
     ) -> ResultSet:
         """Moves the file `result.file_name` from a run's directory into the job's own.
 
@@ -112,11 +119,12 @@ class ResultFiles:
 
         Raises:
             ResultRejected: there is no such file, it is no regular file directly in the directory,
-                or it is no readable table with the columns that were told.
+                it has more than `max_bytes`, or it is no readable table with the columns that were
+                told.
             ResultUnavailable: it could not be moved.
         """
         target = self._directory(task_id) / f"{attempt}-{result.index}{_SUFFIXES[result.type]}"
-        return await self._run(_adopt, staging, target, result)
+        return await self._run(_adopt, staging, target, result, max_bytes)
 
     async def read_rows(
         self,
@@ -226,7 +234,7 @@ class ResultFiles:
         return self._directory(task_id) / result.file_name
 
 
-def _adopt(staging: Path, target: Path, result: ResultSet) -> ResultSet:
+def _adopt(staging: Path, target: Path, result: ResultSet, max_bytes: int | None) -> ResultSet:
     target.parent.mkdir(parents=True, exist_ok=True)
     with _lasting_errors_rejected():
         _move(staging, result.file_name, target)
@@ -234,6 +242,11 @@ def _adopt(staging: Path, target: Path, result: ResultSet) -> ResultSet:
         with _lasting_errors_rejected():
             # what was moved may not be what was looked at
             size = _regular(target.lstat(), result.file_name).st_size
+            if max_bytes is not None and size > max_bytes:
+                raise ResultRejected(
+                    f"it has {spoken(size)}, more than the {spoken(max(max_bytes, 0))} that are "
+                    "left of what the results of one job may have; select fewer rows or columns"
+                )
             rows = _count_rows(target, result) if result.type is ResultType.TABLE else 0
             _sync(target)
             _sync(target.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import structlog
@@ -109,12 +110,12 @@ def _credentials(source: TlsSource) -> grpc.ServerCredentials:
 
     return grpc.dynamic_ssl_server_credentials(
         _configuration(source.content),
-        renewed,
+        cast(Any, renewed),  # None keeps what there is, which its type does not tell
         require_client_authentication=source.content.authorities is not None,
     )
 
 
 def _configuration(content: TlsContent) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration(
-        [(content.key, content.certificate)], root_certificates=content.authorities
+        [content.own], root_certificates=content.authorities
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from entrance_server.domain.errors import Unavailable
+from entrance_server.service.disk_guard import DiskGuard
 from entrance_server.store.port import Store
 
 
 class Admission:
-    """Refuses new jobs while an administrator has the server offline, and when it stops."""
+    """Refuses new jobs while the server is offline or has little disk, and when it stops."""
 
-    def __init__(self, *, store: Store, instance: str) -> None:
+    def __init__(self, *, store: Store, instance: str, disk: DiskGuard) -> None:
         self._store = store
         self._instance = instance
+        self._disk = disk
         self._stops = False
         self.is_online = True
         """Whether an administrator lets it take jobs."""
@@ -38,6 +40,7 @@ class Admission:
 
         Raises:
             Unavailable: the server takes none.
+            Exhausted: there is too little disk.
         """
         if self._stops:
             raise Unavailable("The server stops; submit again in a moment.", reason="STOPPING")
@@ -47,3 +50,4 @@ class Admission:
                 "offline. Submit to another one, or again when it is back online.",
                 reason="OFFLINE",
             )
+        self._disk.check()

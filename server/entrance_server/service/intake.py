@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from entrance.engine.v1 import engine_pb2 as pb
 from entrance_server.logs import LogStore
@@ -14,18 +14,28 @@ from entrance_server.service.jobs import Jobs
 from entrance_server.service.runs import ActiveRun
 from entrance_server.store.port import Store
 
+ALL_RESULTS = 2**31 - 1
+
 
 class Intake:
     """Makes the events of runs durable and shows them."""
 
     def __init__(
-        self, *, jobs: Jobs, store: Store, logs: LogStore, results: ResultFiles, job_log: JobLog
+        self,
+        *,
+        jobs: Jobs,
+        store: Store,
+        logs: LogStore,
+        results: ResultFiles,
+        job_log: JobLog,
+        max_result_bytes: int,
     ) -> None:
         self._jobs = jobs
         self._store = store
         self._logs = logs
         self._results = results
         self._job_log = job_log
+        self._max_result_bytes = max_result_bytes
 
     async def durable_seq(self, run: ActiveRun) -> int:
         """The number up to which the lines of a run are in its log."""
@@ -59,7 +69,7 @@ class Intake:
         task_id = run.live.job.task_id
         if count:
             await durably(
-                lambda: self._logs.append(task_id, text, count, attempt=run.attempt, seq=seq)
+                lambda: self._job_log.output(task_id, text, count, attempt=run.attempt, seq=seq)
             )
 
     async def _add_result(self, run: ActiveRun, event: pb.Event) -> None:
@@ -67,9 +77,11 @@ class Intake:
         task_id = live.job.task_id
         staged = self._results.staging(run.run_id)
         declared = events.result_set(event.result)
+        others = {**await self._result_sizes(run), declared.index: 0}
+        room = self._max_result_bytes - sum(others.values())
         try:
             adopted = await durably(
-                lambda: self._results.adopt(task_id, run.attempt, staged, declared)
+                lambda: self._results.adopt(task_id, run.attempt, staged, declared, max_bytes=room)
             )
         except ResultRejected as error:
             await self._job_log.line(
@@ -77,3 +89,12 @@ class Intake:
             )
             return
         self._jobs.publish(live, await durably(lambda: self._store.add_result(task_id, adopted)))
+        run.result_sizes = {**others, adopted.index: adopted.size_bytes}
+
+    async def _result_sizes(self, run: ActiveRun) -> Mapping[int, int]:
+        """The bytes of the run's result sets by their index."""
+        if run.result_sizes is None:
+            task_id = run.live.job.task_id
+            found = await durably(lambda: self._store.list_results(task_id, limit=ALL_RESULTS))
+            run.result_sizes = {one.index: one.size_bytes for one in found}
+        return run.result_sizes

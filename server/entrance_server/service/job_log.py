@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from entrance_server.domain.job import Job
+from entrance_server.domain.sizes import spoken
 from entrance_server.logs import LogStore, format_line
 
 Level = Literal["INFO", "WARN", "ERROR"]
@@ -19,10 +20,16 @@ def utc_now() -> datetime:
 
 
 class JobLog:
-    """Writes lines with the documented header into job logs."""
+    """Writes into job logs: what code printed, and lines of the service with the documented header.
 
-    def __init__(self, logs: LogStore, *, clock: Callable[[], datetime] = utc_now) -> None:
+    A log of `max_bytes` takes no more output; the service's own few lines it still takes.
+    """
+
+    def __init__(
+        self, logs: LogStore, *, max_bytes: int, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         self._logs = logs
+        self._max_bytes = max_bytes
         self._clock = clock
 
     async def accepted(self, job: Job) -> None:
@@ -35,6 +42,26 @@ class JobLog:
                 f"Your job is accepted,  jobID is {job.exec_id} and taskID is {job.task_id} in "
                 f"{job.instance}. Please wait for it to be scheduled.",
             )
+
+    async def output(
+        self, task_id: int, text: bytes, line_count: int, *, attempt: int, seq: int
+    ) -> None:
+        """Adds what a run printed, up to an event's number; beyond the limit it is dropped.
+
+        The append that reaches the limit is kept whole and says so, so that the limit is passed by
+        one append at most and the log itself tells that it was.
+        """
+        size = await self._logs.size(task_id)
+        if size >= self._max_bytes:
+            text, line_count = b"", 0
+        elif size + len(text) >= self._max_bytes:
+            told = (
+                f"The log has {spoken(self._max_bytes)}, as much as one job may have; what the "
+                "code prints from here on is not kept."
+            )
+            line, count = format_line("WARN", told, self._clock())
+            text, line_count = text + line, line_count + count
+        await self._logs.append(task_id, text, line_count, attempt=attempt, seq=seq)
 
     async def line(self, job: Job, level: Level, text: str) -> None:
         """Adds a line."""

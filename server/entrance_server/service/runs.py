@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -54,6 +54,7 @@ class ActiveRun:
         self.run_id = run_id_of(live.job)
         self.session: EngineSession | None = None
         self.stop: Stop | None = None
+        self.result_sizes: Mapping[int, int] | None = None  # bytes by index; None is not yet known
         # start, pause and resume exclude each other
         self.lock = asyncio.Lock()
 

@@ -72,7 +72,7 @@ class SubmitService:
             InvalidRequest: something in it is wrong; nothing was changed.
             PermissionDenied: the caller may not submit for that user.
             RequestIdReused: the request id was used with another body.
-            Exhausted: the group's queue is full.
+            Exhausted: the group's queue is full, or there is too little disk.
             Unavailable: the server takes no jobs now, or the job could not be made durable.
         """
         spec, prepared = await self._prepare(await self._parsed(principal, command))

@@ -46,6 +46,32 @@ async def test_a_start_past_the_end_gives_no_line(logs: LogStore) -> None:
     assert await logs.read(1, 2**62, max_lines=1, max_bytes=99) == LogSlice(2**62, 0, b"")
 
 
+@pytest.mark.parametrize(
+    ("max_bytes", "end"),
+    [
+        (0, LogSlice(5, 0, b"")),
+        (2, LogSlice(5, 0, b"")),
+        (3, LogSlice(4, 1, b"dd\n")),
+        (4, LogSlice(3, 2, b"\ndd\n")),
+        (7, LogSlice(3, 2, b"\ndd\n")),
+        (8, LogSlice(2, 3, b"bbb\n\ndd\n")),
+        (9, LogSlice(2, 3, b"bbb\n\ndd\n")),
+        (10, LogSlice(1, 4, b"a\nbbb\n\ndd\n")),
+        (99, LogSlice(1, 4, b"a\nbbb\n\ndd\n")),
+    ],
+)
+async def test_the_end_of_a_log_is_of_whole_lines(
+    logs: LogStore, max_bytes: int, end: LogSlice
+) -> None:
+    await logs.append(1, b"a\nbbb\n", 2)
+    await logs.append(1, b"\ndd\n", 2)
+    assert await logs.read_end(1, max_bytes=max_bytes) == end
+
+
+async def test_the_end_of_a_log_that_is_not_there_is_empty(logs: LogStore) -> None:
+    assert await logs.read_end(1, max_bytes=99) == LogSlice(1, 0, b"")
+
+
 async def test_a_job_without_a_log_has_an_empty_one(logs: LogStore) -> None:
     assert await logs.next_line(1) == 1
     assert await logs.mark(1) == (0, 0)

@@ -243,8 +243,11 @@ async def test_of_two_steps_at_once_exactly_one_wins(store: Store) -> None:
 
 
 async def test_a_step_sets_the_times_that_belong_to_it(store: Store, clock: Clock) -> None:
-    job = await create(store, JobStatus.SCHEDULED)
-    assert (job.start_time, job.end_time) == (None, None)
+    job = await create(store)
+    assert job.schedule_time is None
+    scheduled = clock.advance(1)
+    job = await store.transition(job.task_id, JobStatus.SCHEDULED, expect={JobStatus.INITED})
+    assert (job.schedule_time, job.start_time, job.end_time) == (scheduled, None, None)
     started = clock.advance(1)
     job = await store.transition(job.task_id, JobStatus.RUNNING, expect={JobStatus.SCHEDULED})
     assert (job.start_time, job.end_time, job.update_time) == (started, None, started)
@@ -252,6 +255,22 @@ async def test_a_step_sets_the_times_that_belong_to_it(store: Store, clock: Cloc
     job = await store.transition(job.task_id, JobStatus.SUCCEED, expect={JobStatus.RUNNING})
     assert (job.start_time, job.end_time, job.update_time) == (started, ended, ended)
     assert job.create_time == START
+
+
+async def test_a_session_is_reused_when_another_job_has_run_in_it(store: Store) -> None:
+    async def started(job: Job, session_id: str) -> bool | None:
+        assert job.session_reused is None
+        running = await store.transition(
+            job.task_id, JobStatus.RUNNING, expect=ACTIVE, session_id=session_id
+        )
+        return running.session_reused
+
+    first, second, third = [await create(store, JobStatus.SCHEDULED) for _ in range(3)]
+    assert await started(first, "a") is False
+    assert await started(second, "a") is True
+    assert await started(third, "b") is False
+    ended = await store.transition(second.task_id, JobStatus.SUCCEED, expect=ACTIVE)
+    assert ended.session_reused is True
 
 
 async def test_a_step_changes_what_it_names_and_keeps_the_rest(store: Store) -> None:
@@ -372,6 +391,9 @@ async def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:
     assert [job.task_id for job in first] == [5, 4, 3]
     rest = await store.list_jobs(JobFilter(), limit=3, before_task_id=3)
     assert [job.task_id for job in rest] == [2, 1]
+    rest = await store.list_jobs(JobFilter(), limit=3, offset=3)
+    assert [job.task_id for job in rest] == [2, 1]
+    assert await store.list_jobs(JobFilter(), limit=3, offset=2**40) == []
 
 
 async def test_a_list_leaves_code_and_parameters_out(store: Store) -> None:
@@ -382,7 +404,7 @@ async def test_a_list_leaves_code_and_parameters_out(store: Store) -> None:
 
 
 async def test_every_filter_that_is_set_must_hold(store: Store, clock: Clock) -> None:
-    await create(store)
+    await create(store, run_type="python")
     middle = clock.advance(10)
     await create(store, JobStatus.RUNNING, execute_user="bob", creator="BI", engine_type="shell")
     clock.advance(10)
@@ -390,6 +412,7 @@ async def test_every_filter_that_is_set_must_hold(store: Store, clock: Clock) ->
 
     async def found(**where: Any) -> list[int]:
         jobs = await store.list_jobs(JobFilter(**where), limit=10)
+        assert await store.count_jobs(JobFilter(**where)) == len(jobs)
         return [job.task_id for job in jobs]
 
     assert await found(execute_user="bob") == [3, 2]
@@ -400,6 +423,26 @@ async def test_every_filter_that_is_set_must_hold(store: Store, clock: Clock) ->
     assert await found(create_time_to=middle) == [1]
     assert await found(execute_user="bob", engine_type="duckdb", create_time_from=middle) == [3]
     assert await found(execute_user="nobody") == []
+    assert await found() == [3, 2, 1]
+    assert await found(statuses=ACTIVE) == [2, 1]
+    assert await found(statuses=ACTIVE, execute_user="bob", create_time_from=middle) == [2]
+    assert await found(statuses=ACTIVE, task_id_from=2, instance=INSTANCE) == [2]
+    assert await found(statuses=frozenset({JobStatus.RUNNING}), run_type="python") == []
+    assert await found(task_id=2) == [2]
+    assert await found(task_id=2, execute_user="alice") == []
+    assert await found(task_id_from=2) == [3, 2]
+    assert await found(instance=INSTANCE) == [3, 2, 1]
+    assert await found(instance="there:9104") == []
+    assert await found(run_type="python") == [1]
+    assert await found(session_id="none") == []
+
+
+async def test_jobs_are_found_by_their_session(store: Store) -> None:
+    jobs = [await create(store, JobStatus.SCHEDULED) for _ in range(3)]
+    for job, session_id in zip(jobs, ("a", "b", "a"), strict=True):
+        await store.transition(job.task_id, JobStatus.RUNNING, expect=ACTIVE, session_id=session_id)
+    found = await store.list_jobs(JobFilter(session_id="a"), limit=10)
+    assert [job.task_id for job in found] == [3, 1]
 
 
 async def test_unfinished_jobs_are_those_that_have_not_ended(store: Store) -> None:

@@ -6,15 +6,18 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, Select, UpdateBase, create_engine, event, make_url
 
+from entrance_server.domain.status import ACTIVE, JobStatus
 from entrance_server.store import SqlStore, statements
-from entrance_server.store.port import SchemaTooNew, StoreUnavailable
+from entrance_server.store.port import JobFilter, SchemaTooNew, StoreUnavailable
 from entrance_server.store.schema import metadata
 from tests.unit.specs import largest_file, spec
 
@@ -134,3 +137,37 @@ async def test_a_url_that_names_no_database_tells_what_is_wrong(url: str) -> Non
 def test_every_statement_is_one_that_the_database_takes(statement: str, database: str) -> None:
     dialect = make_url(f"{database}://").get_dialect()()
     assert str(getattr(statements, statement).compile(dialect=dialect))
+
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+COMMON: dict[str, JobFilter] = {
+    "of a user": JobFilter(execute_user="alice"),
+    "of some days": JobFilter(execute_user="alice", create_time_from=DAY, create_time_to=DAY),
+    "that go on": JobFilter(execute_user="alice", statuses=ACTIVE),
+    "of an application": JobFilter(execute_user="alice", engine_type="shell", creator="IDE"),
+    "that failed": JobFilter(statuses=frozenset({JobStatus.FAILED})),
+    "of everybody": JobFilter(create_time_from=DAY, create_time_to=DAY),
+    "of a session": JobFilter(session_id="a"),
+    "of a number": JobFilter(task_id=7),
+}
+
+
+@pytest.mark.parametrize("where", COMMON.values(), ids=COMMON)
+async def test_no_list_goes_through_all_jobs(url: str, where: JobFilter) -> None:
+    async with SqlStore(url):
+        pass
+    for asked in (statements.list_jobs(where, None), statements.count_jobs(where)):
+        assert "SCAN jobs" not in [step.partition(" USING")[0] for step in plan(url, asked)], asked
+
+
+def plan(url: str, asked: Select[Any]) -> list[str]:
+    """The steps by which the database answers, but for those that go through an index alone."""
+    engine = create_engine(url)
+    bound = asked.params(p_limit=20, p_offset=0)
+    sql = bound.compile(engine, compile_kwargs={"literal_binds": True})
+    with engine.connect() as connection:
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
+    engine.dispose()
+    return [step.detail for step in steps if "USING COVERING INDEX" not in step.detail]

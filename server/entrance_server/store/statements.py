@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Boolean,
     ColumnElement,
     FromClause,
+    Integer,
     Select,
     and_,
     bindparam,
@@ -313,7 +315,8 @@ def list_jobs(where: JobFilter, before_task_id: int | None) -> Select[Any]:
     if before_task_id is not None:
         page = page.where(table.c.task_id < before_task_id)
     page = page.order_by(table.c.task_id.desc())
-    page = page.limit(bindparam("p_limit")).offset(bindparam("p_offset"))
+    page = page.limit(bindparam("p_limit", type_=Integer))
+    page = page.offset(bindparam("p_offset", type_=BigInteger))
     # numbers first, since an index alone gives them, and rows are then read for one page alone
     return _LIST_JOBS.where(jobs.c.task_id.in_(page))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from entrance_gateway.config import GatewaySettings
 from entrance_gateway.tls import ProtectionError
 from entrance_server.rpc.listen import protection
 from tests.contract.rest_gateway import (
-    PATIENCE,
     ROOT,
     Script,
     Service,
@@ -29,6 +28,7 @@ from tests.contract.rest_gateway import (
     service,
 )
 from tests.support.certificates import Certified
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ class TestHttps:
             await anext(following)
             certified.renew(trustme.CA())
             base = str(own.client.base_url)
-            await _eventually(lambda: _is_convinced(base, _trust(certified)))
+            await eventually(lambda: _is_convinced(base, _trust(certified)), "it is shown")
             gate.set()
             assert [event.name async for event in following] == ["log", "end"]
 
@@ -101,7 +101,7 @@ class TestHttps:
             certified.write_certificate(issued)
             assert await _is_convinced(base, before)
             certified.write_key(issued)
-            await _eventually(lambda: _is_convinced(base, _trust(certified)))
+            await eventually(lambda: _is_convinced(base, _trust(certified)), "it is shown")
 
 
 class TestToTheServer:
@@ -146,7 +146,7 @@ class TestToTheServer:
             await anext(following)
             certified.renew(trustme.CA())
             gateway.renew(trustme.CA())
-            await _eventually(lambda: _has_connected_anew(own.client, it))
+            await eventually(lambda: _has_connected_anew(own.client, it), "a new connection")
             gate.set()
             assert [event.name async for event in following] == ["log", "end"]
 
@@ -238,9 +238,3 @@ async def _is_convinced(base_url: str, trust: ssl.SSLContext) -> bool:
             return (await client.get("/health")).status_code == 200
     except httpx.ConnectError:
         return False
-
-
-async def _eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.02)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -20,3 +22,12 @@ def until(condition: Callable[[], Answer | None], what: str) -> Answer:
             raise AssertionError(f"this did not come true in {PATIENCE:g} s: {what}")
         time.sleep(INTERVAL)
     return answer
+
+
+async def eventually(condition: Callable[[], Awaitable[object] | object], what: str) -> None:
+    """Returns when a condition is true, which the event loop may make so."""
+    deadline = time.monotonic() + PATIENCE
+    while not (await answer if inspect.isawaitable(answer := condition()) else answer):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"this did not come true in {PATIENCE:g} s: {what}")
+        await asyncio.sleep(INTERVAL)

@@ -155,6 +155,18 @@ async def test_a_table_that_is_not_readable_is_rejected_and_removed(
     assert list(files.directory(JOB).iterdir()) == []
 
 
+async def test_a_file_larger_than_the_room_left_is_not_kept(
+    files: ResultFiles, staging: Path, tmp_path: Path
+) -> None:
+    (staging / "made-by-runner").write_bytes(b"x" * 1025)
+    with pytest.raises(ResultRejected, match="it has 1 KiB, more than the 1 KiB that are left"):
+        await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT), max_bytes=1024)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    (staging / "made-by-runner").write_bytes(b"x" * 1024)
+    kept = await files.adopt(JOB, 1, staging, result_set(ResultType.TEXT), max_bytes=1024)
+    assert kept.size_bytes == 1024
+
+
 @pytest.mark.parametrize("start", [0, 1, 9_999, 10_000, 12_345, ROWS - 3])
 async def test_a_page_has_the_rows_from_its_start_on(files: ResultFiles, start: int) -> None:
     result = await adopted(files, NUMBERS, row_group_size=10_000)

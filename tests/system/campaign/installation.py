@@ -24,6 +24,7 @@ USERS = ("alice", "bob", "carol")
 DISK_SIZE = "768m"
 RESTART_PAUSE = 0.2  # seconds
 SETTINGS = {
+    "ENTRANCE_MIN_FREE_BYTES": str(16 * 1024 * 1024),
     "ENTRANCE_GROUP_RUNNING": "5",
     "ENTRANCE_KILL_GRACE": "1",
     "ENTRANCE_MAX_SESSIONS": "40",

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-_TIMES = ("createTime", "startTime", "endTime")
+_TIMES = ("createTime", "startTime", "endTime", "expireTime")
 _LONG = ("taskID", "fromLine", "rowCount", "sizeBytes")
 _ENUM = re.compile(r"(JOB_STATUS|RESULT_TYPE)_([A-Z_]+)")
 

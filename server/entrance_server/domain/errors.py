@@ -53,6 +53,12 @@ class NotFound(EntranceError):
     reason = "NOT_FOUND"
 
 
+class Removed(NotFound):
+    """It was there until the retention of this installation removed it."""
+
+    reason = "REMOVED_BY_RETENTION"
+
+
 class Unauthenticated(EntranceError):
     """The call carries no credentials, or wrong ones."""
 

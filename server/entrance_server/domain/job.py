@@ -99,6 +99,8 @@ class Job:
     """When its turn came, for the last try."""
     session_reused: bool | None = None
     """Whether its session had run another job before; None before it has one."""
+    removed_time: datetime | None = None
+    """When the retention removed its log and results; None while they are kept."""
 
     @property
     def exec_id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -57,6 +57,57 @@ class JobFilter:
     instance: str | None = None
     session_id: str | None = None
     run_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFiles:
+    """An ended job and the bytes of its log and results, 0 where they were not measured."""
+
+    task_id: int
+    size: int
+
+
+class Ledger(Protocol):
+    """Which ended jobs of an instance have files. No call changes a job that has not ended.
+
+    Files are measured once, after the job's end. They are removed in two steps, so that a server
+    which ends between them finds what is left to do: `mark_removed`, after which nobody sees them,
+    and `forget_files` when they are gone.
+
+    Every method raises StoreUnavailable when the store does not answer.
+    """
+
+    async def stored_bytes(self, instance: str) -> int:
+        """What the files take in all, as far as they were measured."""
+
+    async def unmeasured_jobs(self, instance: str, *, limit: int) -> Sequence[int]:
+        """Jobs whose files were not measured yet."""
+
+    async def set_stored_bytes(self, sizes: Mapping[int, int]) -> None:
+        """Keeps what the files of jobs take."""
+
+    async def oldest_files(
+        self, instance: str, *, ended_before: datetime, limit: int
+    ) -> Sequence[StoredFiles]:
+        """Jobs with files that are not marked, from the one that ended longest ago on."""
+
+    async def mark_removed(self, task_ids: Collection[int]) -> None:
+        """Sets `removed_time` and forgets the result sets."""
+
+    async def removals(self, instance: str, *, limit: int) -> Sequence[int]:
+        """Jobs that were marked and still have files."""
+
+    async def forget_files(self, task_ids: Collection[int]) -> None:
+        """Keeps that files are gone."""
+
+    async def remove_jobs(self, instance: str, *, ended_before: datetime, limit: int) -> int:
+        """Forgets jobs that ended before a time and have no files; how many."""
+
+    async def known_jobs(self, first: int, last: int) -> frozenset[int]:
+        """Which numbers from one to another are those of jobs, of whatever instance and state."""
+
+    async def last_job(self) -> int:
+        """The greatest number of a job; 0 when there is none."""
 
 
 class Store(Protocol):

@@ -64,6 +64,7 @@ def job_from(row: Row[Any]) -> Job:
         paused_for=row.paused_for,
         schedule_time=row.schedule_time,
         session_reused=row.session_reused,
+        removed_time=row.removed_time,
     )
 
 
@@ -80,6 +81,7 @@ def new_job_values(job: Job) -> dict[str, Any]:
         "attempt": job.attempt,
         "progress_info": progress_values(job.progress_info),
         "paused_for": job.paused_for,
+        "has_files": True,
     }
 
 

@@ -139,6 +139,9 @@ jobs = Table(
     Column("paused_for", Duration, nullable=False),
     Column("schedule_time", UtcTime),
     Column("session_reused", Boolean),
+    Column("has_files", Boolean, nullable=False),
+    Column("stored_bytes", BigInteger),
+    Column("removed_time", UtcTime),
     UniqueConstraint("submit_user", "request_id"),
     # with the time, so that what is out of a range is passed over without a look at its row
     Index(None, "execute_user", "task_id", "create_time"),
@@ -147,6 +150,8 @@ jobs = Table(
     Index(None, "session_id", "task_id"),
     Index(None, "create_time"),
     Index(None, "instance", "status"),
+    # with the size, so that all that is stored is summed up without a look at a row
+    Index(None, "instance", "has_files", "end_time", "stored_bytes"),
     sqlite_autoincrement=True,  # a number is never given out again
 )
 

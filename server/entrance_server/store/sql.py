@@ -27,6 +27,7 @@ from entrance_server.domain.status import JobStatus, may_follow
 from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store import rows, statements
 from entrance_server.store.connect import Engines, is_unavailable, open_engines, unavailable
+from entrance_server.store.ledger import SqlLedger
 from entrance_server.store.migration import migrate
 from entrance_server.store.port import JobFilter, StoreUnavailable, TransitionRefused
 from entrance_server.store.writer import Writer
@@ -46,7 +47,7 @@ class _Connected:
     readers: ThreadPoolExecutor
 
 
-class SqlStore:
+class SqlStore(SqlLedger):
     """A store in the database of a URL such as `sqlite:////var/lib/entrance/entrance.db`.
 
     One thread writes and commits all waiting changes together; a few threads read.

@@ -26,6 +26,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -177,6 +178,96 @@ LIST_RESULTS = (
 GET_RESULT = select(results).where(
     results.c.task_id == _task_id, results.c.result_index == bindparam("p_index")
 )
+
+_instance = bindparam("p_instance", type_=jobs.c.instance.type)
+_ended_before = bindparam("p_ended_before", type_=jobs.c.end_time.type)
+_task_ids = bindparam("p_task_ids", expanding=True, type_=jobs.c.task_id.type)
+
+# The jobs of an instance that have ended and have files.
+_with_files = (
+    jobs.c.instance == _instance,
+    jobs.c.has_files.is_(true()),
+    jobs.c.end_time.is_not(None),
+)
+
+# What their files take in all, as far as that is known.
+STORED_BYTES = select(func.coalesce(func.sum(jobs.c.stored_bytes), 0)).where(*_with_files)
+
+# Those of which it is not known.
+UNMEASURED_JOBS = (
+    select(jobs.c.task_id)
+    .where(*_with_files, jobs.c.stored_bytes.is_(None))
+    .limit(bindparam("p_limit"))
+)
+
+# Notes what the files of a job take.
+SET_STORED_BYTES = (
+    update(jobs)
+    .where(jobs.c.task_id == bindparam("p_key"), jobs.c.end_time.is_not(None))
+    .values(stored_bytes=bindparam("p_bytes"))
+)
+
+# Those that ended before a time, from the longest ago on, with what they take.
+OLDEST_FILES = (
+    select(jobs.c.task_id, func.coalesce(jobs.c.stored_bytes, 0).label("stored_bytes"))
+    .where(*_with_files, jobs.c.end_time < _ended_before, jobs.c.removed_time.is_(None))
+    .order_by(jobs.c.end_time)
+    .limit(bindparam("p_limit"))
+)
+
+# Notes that the files of ended jobs are removed from now on.
+MARK_REMOVED = (
+    update(jobs)
+    .where(
+        jobs.c.task_id.in_(_task_ids), jobs.c.end_time.is_not(None), jobs.c.removed_time.is_(None)
+    )
+    .values(removed_time=_now)
+)
+
+# Forgets the result sets of jobs whose files are removed.
+CLEAR_REMOVED_RESULTS = delete(results).where(
+    results.c.task_id.in_(
+        select(jobs.c.task_id).where(
+            jobs.c.task_id.in_(_task_ids), jobs.c.removed_time.is_not(None)
+        )
+    )
+)
+
+# The jobs whose files are being removed, or were when a server ended.
+REMOVALS = (
+    select(jobs.c.task_id)
+    .where(*_with_files, jobs.c.removed_time.is_not(None))
+    .limit(bindparam("p_limit"))
+)
+
+# Notes that jobs have no files any more.
+FORGET_FILES = (
+    update(jobs)
+    .where(jobs.c.task_id.in_(_task_ids), jobs.c.end_time.is_not(None))
+    .values(has_files=False, stored_bytes=0)
+)
+
+# Forgets jobs that ended before a time and have no files.
+REMOVE_JOBS = delete(jobs).where(
+    jobs.c.task_id.in_(
+        select(jobs.c.task_id)
+        .where(
+            jobs.c.instance == _instance,
+            jobs.c.has_files.is_(false()),
+            jobs.c.end_time < _ended_before,
+        )
+        .order_by(jobs.c.end_time)
+        .limit(bindparam("p_limit"))
+    )
+)
+
+# Which numbers from one to another are those of jobs.
+KNOWN_JOBS = select(jobs.c.task_id).where(
+    jobs.c.task_id.between(bindparam("p_first"), bindparam("p_last"))
+)
+
+# The greatest number of a job.
+LAST_JOB = select(func.coalesce(func.max(jobs.c.task_id), 0))
 
 # Replaces a session.
 REPLACE_SESSION = update(sessions).where(sessions.c.session_id == bindparam("p_key"))

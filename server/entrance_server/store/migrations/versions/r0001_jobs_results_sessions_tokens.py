@@ -60,6 +60,9 @@ def _create_jobs() -> None:
         sa.Column("paused_for", sa.BigInteger, nullable=False),
         sa.Column("schedule_time", sa.BigInteger),
         sa.Column("session_reused", sa.Boolean),
+        sa.Column("has_files", sa.Boolean, nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger),
+        sa.Column("removed_time", sa.BigInteger),
         sa.PrimaryKeyConstraint("task_id", name="pk_jobs"),
         sa.UniqueConstraint("submit_user", "request_id", name="uq_jobs_submit_user_request_id"),
         sqlite_autoincrement=True,
@@ -70,6 +73,8 @@ def _create_jobs() -> None:
     op.create_index("ix_jobs_session_id_task_id", "jobs", ["session_id", "task_id"])
     op.create_index("ix_jobs_create_time", "jobs", ["create_time"])
     op.create_index("ix_jobs_instance_status", "jobs", ["instance", "status"])
+    stored = ["instance", "has_files", "end_time", "stored_bytes"]
+    op.create_index(f"ix_jobs_{'_'.join(stored)}", "jobs", stored)
 
 
 def _create_results() -> None:

@@ -1,0 +1,112 @@
+"""Rows and columns of a result table by their places, all of them or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrance_server.domain.job import ResultSet, ResultType
+from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable, tables
+
+JOB = 1234
+ROWS = 3_000
+TABLE = pa.table(
+    {
+        "n": range(ROWS),
+        "text": [None if n % 3 == 0 else f"row {n}" for n in range(ROWS)],
+        "half": [n / 2 for n in range(ROWS)],
+    }
+)
+CELLS = [[str(n), None if n % 3 == 0 else f"row {n}", str(n / 2)] for n in range(ROWS)]
+RESULT = ResultSet(0, ResultType.TABLE, "application/x", "1-0.parquet", row_count=ROWS)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("results")
+    pq.write_table(TABLE, ResultFiles(root).directory(JOB) / RESULT.file_name, row_group_size=700)
+    return root
+
+
+@pytest.fixture
+async def files(root: Path) -> AsyncIterator[ResultFiles]:
+    async with ResultFiles(root) as opened:
+        yield opened
+
+
+async def read(
+    files: ResultFiles,
+    rows: range,
+    columns: slice = slice(None),
+    *,
+    max_bytes: int = 10**6,
+    max_cell: int | None = None,
+) -> list[list[str | None]]:
+    return await files.read_window(
+        JOB, RESULT, rows, columns, max_bytes=max_bytes, max_cell=max_cell
+    )
+
+
+@given(
+    start=st.integers(0, ROWS + 10),
+    length=st.integers(1, ROWS + 10),
+    first=st.integers(0, 4),
+    width=st.integers(0, 4),
+)
+def test_a_window_is_what_stands_there(
+    root: Path, start: int, length: int, first: int, width: int
+) -> None:
+    path = ResultFiles(root).path(JOB, RESULT)
+    found = tables.window(
+        path, range(start, start + length), slice(first, first + width), 10**6, None
+    )
+    expected = [row[first : first + width] for row in CELLS[start : start + length]]
+    assert found == ([] if not any(expected) else expected)
+
+
+async def test_a_window_far_past_the_end_is_empty(files: ResultFiles) -> None:
+    assert await read(files, range(2**43, 2**43 + 10)) == []
+
+
+async def test_a_window_is_whole_or_too_large(files: ResultFiles) -> None:
+    rows = range(10)
+    size = sum(len(cell or "") + 8 for row in CELLS[:10] for cell in row)
+    assert await read(files, rows, max_bytes=size) == CELLS[:10]
+    with pytest.raises(PageTooLarge):
+        await read(files, rows, max_bytes=size - 1)
+
+
+async def test_a_cell_may_be_too_large(files: ResultFiles) -> None:
+    rows = range(998, 1000)  # the second one has no text
+    assert await read(files, rows, max_cell=len("row 998")) == CELLS[998:1000]
+    with pytest.raises(PageTooLarge):
+        await read(files, rows, max_cell=len("row 998") - 1)
+
+
+async def test_a_result_is_as_old_as_its_file(files: ResultFiles) -> None:
+    os.utime(files.path(JOB, RESULT), (1_700_000_000.5, 1_700_000_000.5))
+    (time,) = await files.modify_times(JOB, [RESULT])
+    assert time.timestamp() == 1_700_000_000.5
+
+
+async def test_a_file_is_sent_as_it_is(files: ResultFiles) -> None:
+    sent = b"".join([piece async for piece in files.stream_file(JOB, RESULT)])
+    assert sent == files.path(JOB, RESULT).read_bytes()
+    assert pq.read_table(pa.BufferReader(sent)) == TABLE
+
+
+async def test_a_file_that_is_gone_is_unavailable(tmp_path: Path) -> None:
+    async with ResultFiles(tmp_path) as empty:
+        with pytest.raises(ResultUnavailable):
+            await read(empty, range(1))
+        with pytest.raises(ResultUnavailable):
+            await empty.modify_times(JOB, [RESULT])
+        with pytest.raises(ResultUnavailable):
+            await anext(empty.stream_file(JOB, RESULT))

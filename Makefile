@@ -11,9 +11,11 @@ INSTALLED := $(VENV)/.installed
 IMAGE := build/protos.binpb
 BASELINE := protos/baseline.binpb
 DEMO ?= entrance.cli.demo
+MINUTES ?= 5
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test check demo format protos baseline lock clean
+.PHONY: help install test check demo campaign format protos baseline lock clean
 
 help:  ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -37,6 +39,9 @@ check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
 
 demo: $(INSTALLED)  ## Run real jobs on a service of their own and show them
 	$(BIN)/python -m $(DEMO)
+
+campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5), from SEED (a random one)
+	$(BIN)/python -m tests.system.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 format: $(INSTALLED)  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -57,8 +57,8 @@ class Recovery:
         for job in jobs:
             await self._recover_job(job)
         await self._end_strays(set(records))
-        run_ids = {run_id_of(job) for job in jobs}
-        await durably(lambda: self._results.keep_staging(run_ids))
+        going_on = {run_id_of(live.job) for live in self._live}
+        await durably(lambda: self._results.keep_staging(going_on))
         log.info("recovered", jobs=len(jobs), sessions=len(records))
 
     async def _recover_session(self, record: SessionRecord, job: Job | None) -> None:

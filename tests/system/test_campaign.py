@@ -1,0 +1,23 @@
+"""A short campaign: random work under random faults breaks no rule. `make campaign` runs long ones."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from tests.system.campaign.campaign import Settings, run
+
+SEEDS = {"fixed seed": 5, "random seed": secrets.randbelow(2**32)}
+SECONDS = 10.0  # of traffic and faults; starting and ending come on top
+
+
+@pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
+async def test_random_work_under_random_faults_breaks_no_rule(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict = await run(Settings(seed, SECONDS, users=12, faults_per_second=1.0), tmp_path)
+    with capsys.disabled():
+        print(f"\ncampaign: {'; '.join(verdict.lines()[:3])}")
+    assert not verdict.violations, "\n".join([*verdict.lines(), f"report: {tmp_path}"])

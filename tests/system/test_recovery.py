@@ -1,0 +1,66 @@
+"""The service gets over what a crash left behind, and over storage that is away for a while."""
+
+from __future__ import annotations
+
+from entrance.client import JobStatus
+from tests.support.jobs import became, ended, new_creator, printed
+from tests.support.service import Service
+from tests.support.waiting import until
+
+
+def _sessions_with_files(service: Service) -> set[str]:
+    return {path.name for path in (service.data_dir / "sessions").iterdir()}
+
+
+def _sessions_that_live(service: Service) -> set[str]:
+    found = _sessions_with_files(service)
+    return {name for name in found if service.footprint.runners(name)}
+
+
+def test_files_of_runners_that_died_with_the_server_are_removed_at_its_next_start(
+    own_service: Service,
+) -> None:
+    client = own_service.alice.client
+    ended(client.submit("echo done", engine="shell"), JobStatus.SUCCEED)
+    job = client.submit("echo started; sleep 1000", engine="shell", creator=new_creator())
+    became(job, JobStatus.RUNNING)
+    before = _sessions_with_files(own_service)
+    own_service.server.kill()
+    for process in own_service.footprint.runners():
+        process.kill()
+    own_service.start_server()
+    ended(job, JobStatus.FAILED)
+    until(
+        lambda: _sessions_with_files(own_service) == _sessions_that_live(own_service),
+        "only living runners have files",
+    )
+    assert not before & _sessions_with_files(own_service)
+    assert list((own_service.data_dir / "jobs" / "staging").iterdir()) == []
+
+
+def test_a_job_starts_in_another_session_when_the_waiting_runner_was_lost(
+    own_service: Service,
+) -> None:
+    until(own_service.footprint.runners, "a warm runner waits")
+    for process in own_service.footprint.runners():
+        process.kill()
+    job = own_service.alice.client.submit("echo done", engine="shell")
+    ended(job, JobStatus.SUCCEED)
+    assert printed(job) == ["done"]
+
+
+def test_a_job_waits_for_the_disk_before_it_runs(own_service: Service) -> None:
+    staging = own_service.data_dir / "jobs" / "staging"
+    staging.parent.mkdir(exist_ok=True)
+    if staging.exists():
+        staging.rmdir()
+    staging.write_text("in the way")
+    job = own_service.alice.client.submit("echo done", engine="shell")
+    until(
+        lambda: "waiting for storage" in own_service.server.output.read_text(),
+        "the service tells that it waits",
+    )
+    assert not job.status().is_final
+    staging.unlink()
+    ended(job, JobStatus.SUCCEED)
+    assert printed(job) == ["done"]

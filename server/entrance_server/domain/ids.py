@@ -16,6 +16,7 @@ from entrance_server.domain import errors
 EXEC_ID_PREFIX = "exec_id"
 APPLICATION = "entrance"
 TASK_ID_MAX = 2**63 - 1
+JOBS_SIDE_BY_SIDE = 1000  # directories within one
 MAX_ID_LENGTH = 1024  # characters
 MAX_INSTANCE_LENGTH = 255  # characters; three digits hold it, and an id with it stays short enough
 
@@ -45,7 +46,7 @@ class ExecId:
 
 def directory_of(task_id: int) -> PurePath:
     """Where a job's files are under a root; no directory gets more than a thousand jobs."""
-    return PurePath(str(task_id // 1000), str(task_id))
+    return PurePath(str(task_id // JOBS_SIDE_BY_SIDE), str(task_id))
 
 
 def malformed(text: str) -> errors.InvalidRequest:

@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from entrance_runner import guard, prctl
+from entrance.memory import hide_memory
+from entrance_runner import guard
 
 ORPHAN_TIMEOUT = 600.0  # seconds
 
@@ -23,7 +24,7 @@ def main() -> int:
     """
     arguments = _arguments()
     if arguments.isolation:
-        prctl.hide_memory()
+        hide_memory()
     with _socket_path(arguments.address) as path, _made(arguments.scratch) as scratch:
         status = guard.run(
             lambda: _serve(path, scratch, arguments.orphan_timeout, arguments.isolation)

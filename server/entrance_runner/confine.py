@@ -39,10 +39,10 @@ def _give_up(steps: Mapping[str, Any]) -> None:
             processes.write("0")
     for name, most in steps.get("limits", {}).items():
         _limit(getattr(resource, name), most)
+    if steps.get("locked"):
+        _forbid_privileges()  # first, since the account may not be able to read Python's files
     if account := steps.get("account"):
         _become(account)
-    if steps.get("locked"):
-        _forbid_privileges()
     if directory := steps.get("directory"):
         os.chdir(directory)
     _set_signals(steps.get("last", True))

@@ -18,6 +18,9 @@ from entrance_runner import confine, sandbox
 from entrance_runner.accounts import Account, account_of
 
 
+SESSION_VARIABLE = "ENTRANCE_SESSION"
+
+
 class Isolation(enum.StrEnum):
     """How much is kept from user code; each level has what the one before has."""
 
@@ -108,6 +111,8 @@ class Confinement:
             return
         self._results.mkdir(mode=0o711, exist_ok=True)
         self._temporary.mkdir(mode=0o700, exist_ok=True)
+        if self._policy.level is Isolation.SANDBOX:
+            self._temporary.chmod(0o1777)  # nobody outside reaches it
         if self._account:
             self._scratch.chmod(0o711)
             self.give(self._temporary)
@@ -149,7 +154,10 @@ class Confinement:
         if self.is_none:
             return dict(variables)
         variables = {**variables, **self._own_variables()}
-        return {confine.PREFIX + name: text for name, text in variables.items()}
+        prefixed = {confine.PREFIX + name: text for name, text in variables.items()}
+        # by it the server finds the processes of a runner that was lost, those around code too
+        found_by = {name: variables[name] for name in (SESSION_VARIABLE,) if name in variables}
+        return {**prefixed, **found_by}
 
     def command(self, command: Sequence[str]) -> list[str]:
         """A command that is confined before it becomes the given one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -54,7 +54,7 @@ def command(
         temporary: What is /tmp inside.
         network: Whether the network can be reached.
     """
-    shown = sorted({path for path in readable if not path.is_relative_to("/usr")})
+    shown = _outermost({*readable, Path("/usr")}) - {Path("/usr")}
     covered = [path for path in hidden if any(path.is_relative_to(one) for one in shown)]
     return [
         bwrap,
@@ -63,7 +63,7 @@ def command(
         *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"),
         *("--size", str(_SHARED_MEMORY), "--perms", "1777", "--tmpfs", "/dev/shm"),
         *("--bind", str(temporary), "/tmp"),
-        *_each("--ro-bind-try", shown),
+        *_each("--ro-bind-try", sorted(shown)),
         *(argument for path in covered for argument in ("--tmpfs", str(path))),
         *_each("--ro-bind", own),
         *_each("--bind", writable),
@@ -79,6 +79,10 @@ def python_paths() -> Sequence[Path]:
     paths = {Path(entry).absolute() for entry in sys.path if entry}
     paths |= {Path(sys.prefix), Path(sys.base_prefix)}
     return [path for path in paths if path.exists()]
+
+
+def _outermost(paths: Collection[Path]) -> set[Path]:
+    return {path for path in paths if not any(one in path.parents for one in paths)}
 
 
 def _namespaces(network: bool) -> list[str]:
@@ -106,4 +110,8 @@ def _system() -> list[str]:
 
 
 def _each(option: str, paths: Iterable[Path]) -> list[str]:
-    return [argument for path in paths for argument in (option, str(path), str(path))]
+    paths = list(paths)
+    # bwrap itself would make the directories above as private as what it shows there
+    above = sorted({str(path.parent) for path in paths})
+    made = [argument for path in above for argument in ("--dir", path)]
+    return made + [argument for path in paths for argument in (option, str(path), str(path))]

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from grpc_health.v1 import health, health_pb2
 
 from entrance_server import data_dir as directories
 from entrance_server.config import ServerSettings
+from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
+from entrance_server.engines.isolation import prepare as prepare_isolation
 from entrance_server.engines.launcher import LocalLauncher
 from entrance_server.engines.parameters import of_every_session
 from entrance_server.engines.pool import SessionPool
@@ -189,7 +192,7 @@ async def _wire_jobs(
     runs = ActiveRuns()
     policies = settings.run_policies
     launcher = LocalLauncher(
-        sessions_dir=settings.data_dir / "sessions",
+        isolation=await _isolation(settings, runtime_dir),
         runtime_dir=runtime_dir,
         python_executable=settings.python_executable,
         orphan_timeout=settings.orphan_timeout,
@@ -310,6 +313,20 @@ def _file_limits(settings: ServerSettings) -> FileLimits:
         log_bytes=settings.open_log_bytes,
         export_rows=settings.export_rows,
     )
+
+
+async def _isolation(settings: ServerSettings, runtime_dir: Path) -> SessionIsolation:
+    try:
+        return await asyncio.to_thread(
+            prepare_isolation,
+            settings.wanted_isolation,
+            data_dir=settings.data_dir,
+            sessions_dir=settings.sessions_dir,
+            runtime_dir=runtime_dir,
+            python=settings.python_executable or sys.executable,
+        )
+    except IsolationUnavailable as error:
+        raise StartError(str(error)) from None
 
 
 def _engines(settings: ServerSettings) -> EngineRegistry:

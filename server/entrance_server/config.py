@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from entrance_server.domain.addresses import LOOPBACK
 from entrance_server.domain.run_policy import RETRIES_MOST, RunPolicies, RunPolicy
+from entrance_server.engines.isolation import Level, Limits, Wanted
 from entrance_server.preprocess import PreprocessSettings
 from entrance_server.scheduling import GroupLimits, GroupRule, LimitRules
 from entrance_server.service.retries import ENGINE_DIED, ENGINE_LOST, ENGINE_REFUSED, Retries
@@ -74,6 +75,26 @@ class ServerSettings(BaseSettings):
     """Startup settings by engine, for sessions whose jobs say nothing else."""
     working_directories: tuple[Path, ...] = ()
     """Directories in which sessions may work, beside their own ones."""
+    isolation: Level = "limits"
+    """What keeps user code apart: `none`; `limits` of what it uses; `user`, another account of the
+    machine; `sandbox`, its own view of the machine."""
+    isolation_limits: Limits = Field(default_factory=Limits)
+    """What user code may use, at every level but `none`."""
+    run_as: str = ""
+    """The account of the machine that user code runs as, when the server runs as root."""
+    user_map: dict[str, str] = Field(default_factory=dict)
+    """Accounts of the machine for users of the service; others have `run_as`, or none."""
+    sessions_dir: Path | None = None
+    """Where sessions have their directories; unset means in the data directory, or, at the level
+    `user`, beside it, with `-sessions` after its name."""
+    sandbox_network: bool = True
+    """Whether code in a sandbox reaches the network."""
+    sandbox_paths: tuple[Path, ...] = ()
+    """Files and directories that code in a sandbox may read, beside the system's programs."""
+    bwrap: Path | None = None
+    """The program bubblewrap; unset means that of the package, or the one in PATH."""
+    cgroup: Path | None = None
+    """A cgroup (version 2) below which each session has its own; unset means one that is found."""
     python_executable: str = ""
     """The Python of runners and of Python jobs; empty means the server's own."""
 
@@ -153,6 +174,20 @@ class ServerSettings(BaseSettings):
     """Seconds that calls have to finish when the server stops."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least serious lines of the server's own log; `debug` has one for each call."""
+
+    @property
+    def wanted_isolation(self) -> Wanted:
+        """What is to keep user code apart."""
+        return Wanted(
+            level=self.isolation,
+            limits=self.isolation_limits,
+            run_as=self.run_as,
+            user_map=self.user_map,
+            bwrap=self.bwrap,
+            network=self.sandbox_network,
+            readable=self.sandbox_paths,
+            cgroup=self.cgroup,
+        )
 
     @property
     def database_url(self) -> str:

@@ -59,12 +59,19 @@ class Footprint:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 return False
             return (
-                process.environ().get("TMPDIR", "").startswith(root)
+                _environment(process).get("TMPDIR", "").startswith(root)
                 or str(_cwd(process)).startswith(root)
                 or root in _command(process)
             )
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # a server and its runners hide theirs
+        return {}
 
 
 def _command(process: psutil.Process) -> str:

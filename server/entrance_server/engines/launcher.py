@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from entrance_server.engines.isolation import SessionIsolation
 from entrance_server.engines.setup import Setup, set_up
 
 # What user code may see of the server's own environment.
@@ -84,13 +85,14 @@ class LocalLauncher:
     def __init__(
         self,
         *,
-        sessions_dir: Path,
+        isolation: SessionIsolation,
         runtime_dir: Path,
         python_executable: str,
         orphan_timeout: float,
         working_directories: Sequence[Path] = (),
     ) -> None:
-        self._sessions_dir = sessions_dir
+        self._isolation = isolation
+        self._sessions_dir = isolation.sessions_dir
         self._runtime_dir = runtime_dir
         self._python = python_executable or sys.executable
         self._orphan_timeout = orphan_timeout
@@ -122,10 +124,6 @@ class LocalLauncher:
             allowed=self._working_directories,
         )
 
-    def _scratch(self, session_id: str) -> Path:
-        """Where the runner keeps files of its own; sockets are among them, so the path is short."""
-        return self._runtime_dir / f"{session_id}.d"
-
     async def launch(self) -> RunnerProcess:
         """Starts a runner that waits for its session; it may not listen yet.
 
@@ -143,19 +141,22 @@ class LocalLauncher:
         return RunnerProcess(session_id, address, child.pid, start_of(child.pid))
 
     def _start(self, session_id: str, address: str) -> subprocess.Popen[bytes]:
-        self.work_directory(session_id).mkdir(parents=True, mode=0o700)
-        command = [self._python, "-m", "entrance_runner", "--address", address]
-        with (self.directory(session_id) / "runner.log").open("ab") as output:
+        directory = self._isolation.make_directory(session_id)
+        self.work_directory(session_id).mkdir(mode=0o700)
+        # -P, since it must import nothing from the session's directory
+        command = [self._python, "-P", "-m", "entrance_runner", "--address", address]
+        with open(directory / "runner.log", "ab", opener=_private) as output:
             return subprocess.Popen(
                 [
                     *command,
                     f"--orphan-timeout={self._orphan_timeout}",
-                    f"--scratch={self._scratch(session_id)}",
+                    f"--scratch={self._isolation.scratch(session_id, self._runtime_dir)}",
+                    *self._isolation.arguments(session_id),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd=self.directory(session_id),
+                cwd=directory,
                 start_new_session=True,
                 env=_runner_environment(session_id),
             )
@@ -198,6 +199,7 @@ class LocalLauncher:
 
     def _remove_files(self, session_id: str) -> None:
         """Removes a session's files, and those that could not be removed before."""
+        self._isolation.end(session_id)
         self._left.add(session_id)
         for name in list(self._left):
             paths = [self.directory(name), *self._runtime_dir.glob(f"{name}*")]
@@ -209,6 +211,10 @@ class LocalLauncher:
 
 def _plain_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _runner_environment(session_id: str) -> dict[str, str]:
@@ -253,15 +259,22 @@ async def _end_orphans(session_id: str) -> None:
         async with asyncio.timeout(REAP_TIMEOUT):
             while orphans := await asyncio.to_thread(_of_session, session_id):
                 for process in orphans:
-                    with contextlib.suppress(psutil.NoSuchProcess):
+                    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                         process.kill()
                 await asyncio.sleep(POLL_INTERVAL)
 
 
 def _of_session(session_id: str) -> list[psutil.Process]:
-    """The living processes that have a session's name in their environment."""
+    """The living processes that have a session's name in their environment, and its runner."""
     return [
         process
-        for process in psutil.process_iter(["environ"])  # None for those of other users
+        for process in psutil.process_iter(["environ", "cmdline"])  # None where it is not shown
         if (process.info["environ"] or {}).get(SESSION_VARIABLE) == session_id
+        or _is_runner(process.info["cmdline"] or [], session_id)  # which hides its environment
     ]
+
+
+def _is_runner(command: Sequence[str], session_id: str) -> bool:
+    return "entrance_runner" in command[1:4] and any(
+        one.endswith(f"/{session_id}") for one in command[4:6]
+    )

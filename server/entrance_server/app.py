@@ -75,6 +75,7 @@ from entrance_server.service.passwords import Passwords
 from entrance_server.service.recovery import Recovery
 from entrance_server.service.requests import RequestParser
 from entrance_server.service.results import ResultService
+from entrance_server.service.retention import Retention
 from entrance_server.service.runs import ActiveRuns
 from entrance_server.service.steering import Steering
 from entrance_server.service.submit import SubmitService
@@ -176,7 +177,7 @@ async def _wire_identities(
 
 
 async def _wire_jobs(
-    stack: AsyncExitStack, settings: ServerSettings, store: Store, instance: str
+    stack: AsyncExitStack, settings: ServerSettings, store: SqlStore, instance: str
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
     directory = settings.data_dir / "jobs"
@@ -248,6 +249,17 @@ async def _wire_jobs(
         )
     )
     background = await stack.enter_async_context(Background())
+    await stack.enter_async_context(
+        Retention(
+            ledger=store,
+            live=live,
+            logs=logs,
+            root=directory,
+            aside=settings.data_dir / "orphaned",
+            instance=instance,
+            rules=settings.retention,
+        )
+    )
     disk = await stack.enter_async_context(
         DiskGuard(settings.data_dir, min_free=settings.min_free_bytes)
     )

@@ -22,6 +22,7 @@ from entrance_server.domain.run_policy import RETRIES_MOST, RunPolicies, RunPoli
 from entrance_server.engines.isolation import Level, Limits, Wanted
 from entrance_server.preprocess import PreprocessSettings
 from entrance_server.scheduling import GroupLimits, GroupRule, LimitRules
+from entrance_server.service.retention import RetentionRules
 from entrance_server.service.retries import ENGINE_DIED, ENGINE_LOST, ENGINE_REFUSED, Retries
 
 CONFIG_VARIABLE = "ENTRANCE_CONFIG"  # names the file of settings
@@ -143,6 +144,18 @@ class ServerSettings(BaseSettings):
     """Bytes that the data directory's disk keeps for the jobs that there are: with less, new ones
     are refused."""
 
+    retention_age: Seconds | None = None
+    """Seconds after a job's end when its log and results are removed; unset keeps them."""
+    retention_bytes: PositiveInt | None = None
+    """Bytes that logs and results of ended jobs may have in all, before those of the job that ended
+    longest ago are removed; unset is without a limit."""
+    retention_spared: Annotated[float, Field(ge=0)] = 600.0
+    """Seconds after a job's end in which `retention_bytes` does not touch it."""
+    history_age: Seconds | None = None
+    """Seconds after a job's end when the job itself is forgotten; unset keeps it."""
+    retention_interval: Seconds = 60.0
+    """Seconds between two looks for what is to be removed."""
+
     preprocess: PreprocessSettings = PreprocessSettings()
     """What is done to the code before it runs."""
 
@@ -209,6 +222,17 @@ class ServerSettings(BaseSettings):
                 queuing_timeout=_duration(self.job_queuing_timeout),
                 retries=self.retry_num,
             )
+        )
+
+    @property
+    def retention(self) -> RetentionRules:
+        """How long what ended jobs left behind is kept."""
+        return RetentionRules(
+            age=_duration(self.retention_age),
+            size=self.retention_bytes,
+            spared=timedelta(seconds=self.retention_spared),
+            history_age=_duration(self.history_age),
+            interval=timedelta(seconds=self.retention_interval),
         )
 
     @property

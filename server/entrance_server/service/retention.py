@@ -13,7 +13,7 @@ from typing import Self
 import structlog
 
 from entrance_server import job_files
-from entrance_server.logs import LogStore
+from entrance_server.logs import LogStore, LogUnavailable
 from entrance_server.service.job_log import utc_now
 from entrance_server.service.live import LiveJobs
 from entrance_server.store.port import Ledger, StoredFiles, StoreUnavailable
@@ -177,7 +177,7 @@ class Retention:
                 await self._logs.close(task_id)
                 await asyncio.to_thread(job_files.remove, self._root, task_id)
                 gone.append(task_id)
-            except OSError as error:
+            except (LogUnavailable, OSError) as error:
                 log.error("files not removed", task_id=task_id, error=str(error))
         await self._ledger.forget_files(gone)
         return len(gone)

@@ -12,9 +12,8 @@ from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.session import EngineSession, SessionKey
-from entrance_server.results import ResultFiles
+from entrance_server.results import ResultFiles, ResultUnavailable
 from entrance_server.service.dispatch import Dispatcher
-from entrance_server.service.durable import durably
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.service.runs import run_id_of
@@ -57,8 +56,7 @@ class Recovery:
         for job in jobs:
             await self._recover_job(job)
         await self._end_strays(set(records))
-        going_on = {run_id_of(live.job) for live in self._live}
-        await durably(lambda: self._results.keep_staging(going_on))
+        await self._remove_staging()
         log.info("recovered", jobs=len(jobs), sessions=len(records))
 
     async def _recover_session(self, record: SessionRecord, job: Job | None) -> None:
@@ -87,6 +85,14 @@ class Recovery:
         await self._executor.fail_lost(live)
         if not live.job.status.is_final:
             self._dispatcher.accept(live)
+
+    async def _remove_staging(self) -> None:
+        """Removes what runs that are over left; the next start does it where this one can't."""
+        going_on = {run_id_of(live.job) for live in self._live}
+        try:
+            await self._results.keep_staging(going_on)
+        except ResultUnavailable as error:
+            log.warning("directories of runs not removed", error=str(error))
 
     async def _end_strays(self, known: set[str]) -> None:
         """Ends warm runners of an earlier server, which no store knows."""

@@ -43,15 +43,15 @@ class Injector:
         self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self._disk = asyncio.Lock()  # one at a time, so that each undoes its own work
         self._faults: Mapping[str, tuple[int, Callable[[], Coroutine[Any, Any, Sequence[str]]]]] = {
-            "cut connections": (34, self._cut),
+            "cut connections": (44, self._cut),
             "hold up connections": (5, self._hold_up),
-            "kill engine": (16, self._kill_engine),
+            "kill engine": (20, self._kill_engine),
             "kill runner": (8, self._kill_runner),
-            "kill server": (8, lambda: self._kill(installation.server)),
-            "kill gateway": (7, lambda: self._kill(installation.gateway)),
+            "kill server": (5, lambda: self._kill(installation.server)),
+            "kill gateway": (4, lambda: self._kill(installation.gateway)),
             "kill everything": (2, self._kill_everything),
-            "stop server": (5, lambda: self._freeze_daemon(installation.server)),
-            "stop gateway": (5, lambda: self._freeze_daemon(installation.gateway)),
+            "stop server": (4, lambda: self._freeze_daemon(installation.server)),
+            "stop gateway": (4, lambda: self._freeze_daemon(installation.gateway)),
             "stop runner": (8, self._freeze_runner),
             "store locked": (6, self._lock_store),
             "disk full": (3, self._fill_disk),
@@ -132,7 +132,8 @@ class Injector:
     async def _freeze_runner(self) -> Sequence[str]:
         _, processes = await self._victim()
         async with self._frozen(processes[-1].pid):
-            await self._a_while()
+            # now and then longer than the server waits for a runner's answer
+            await self._a_while(longest=12.0)
         return ()
 
     async def _lock_store(self) -> Sequence[str]:
@@ -183,8 +184,8 @@ class Injector:
             with contextlib.suppress(psutil.NoSuchProcess):
                 psutil.Process(pid).resume()
 
-    async def _a_while(self) -> None:
-        await asyncio.sleep(self._random.choice((0.2, 0.5, 1.0, 3.0)))
+    async def _a_while(self, *, longest: float = 3.0) -> None:
+        await asyncio.sleep(self._random.choice((0.2, 0.5, 1.0, 2.0, longest)))
 
     def _proxy(self) -> Proxy:
         return self._random.choice(self._installation.proxies)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrance_gateway import envelope, errors
 from entrance_gateway.routing import method_name
 
+_BODY_HEADERS = {"content-length", "transfer-encoding"}
+_DRAIN_BYTES = 64 * 1024 * 1024
+_DRAIN_SECONDS = 5
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 log = structlog.get_logger()
@@ -26,9 +32,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        question, answer = _Question(scope, receive), _Answer(send)
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, question, answer)
         except ClientDisconnect:
             pass
         except Exception as error:
@@ -36,7 +42,11 @@ class Edge:
             if answer.started:
                 log.warning("gateway.answer_broken_off", path=scope["path"], error=refusal.words)
                 return  # an answer that does not complete is how a client sees it
-            await refusal.response(method_name(scope))(scope, receive, answer)
+            response = refusal.response(method_name(scope))
+            await response(scope, receive, answer.unended)
+            if refusal.outcome is not envelope.BODY_TOO_SLOW:
+                await question.drain()
+            await answer.end()
 
 
 class Admission:
@@ -62,6 +72,32 @@ class Admission:
         return guarded
 
 
+class _Question:
+    """The way in of a request, which knows whether the whole body has come."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        # a client that asks before it sends a body waits to be told
+        self._ended = "expect" in headers or not _BODY_HEADERS & set(headers)
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Takes in the rest of a body that nobody reads, within limits.
+
+        A connection that is closed before is reset, and its client may not see the answer.
+        """
+        left = _DRAIN_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while not self._ended and left > 0:
+                    left -= len((await self()).get("body", b""))
+
+
 class _Answer:
     """The way out of a request: adds the common headers and knows whether the answer has begun."""
 
@@ -76,6 +112,14 @@ class _Answer:
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+    async def unended(self, message: Message) -> None:
+        """Sends a message of an answer, whose last one leaves the answer open."""
+        await self({**message, "more_body": True} if "body" in message else message)
+
+    async def end(self) -> None:
+        """Ends an answer that was left open."""
+        await self({"type": "http.response.body", "body": b""})
 
 
 def _refusal_for(error: Exception, scope: Scope) -> errors.Refusal:

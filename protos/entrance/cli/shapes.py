@@ -53,6 +53,7 @@ def job(value: Job) -> dict[str, Any]:
         "error": _error(value.error),
         "resultCount": value.result_count,
         "attempt": value.attempt,
+        "removedTime": times.iso(value.removed_time),
     }
 
 

@@ -96,6 +96,8 @@ class Job:
     error: JobError | None
     result_count: int
     attempt: int
+    removed_time: datetime | None = None
+    """When its log and results were removed; None while they are there."""
 
 
 @dataclass(frozen=True, slots=True)

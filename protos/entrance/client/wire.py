@@ -82,6 +82,7 @@ def job(message: pb.Job) -> models.Job:
         error=_job_error(message.error) if message.HasField("error") else None,
         result_count=message.result_count,
         attempt=message.attempt,
+        removed_time=time(message.removed_time) if message.HasField("removed_time") else None,
     )
 
 

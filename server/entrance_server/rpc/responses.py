@@ -171,6 +171,7 @@ def _job_in_list(job: Job) -> pb.Job:
         error=_job_error(job.error),
         result_count=job.result_count,
         attempt=job.attempt,
+        removed_time=timestamp(job.removed_time),
     )
 
 

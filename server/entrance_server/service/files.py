@@ -17,7 +17,7 @@ from entrance_server.results.workbooks import MAX_COLUMNS
 from entrance_server.service import file_requests as asked
 from entrance_server.service.file_requests import ExportRequest, FileFormat, PageRequest
 from entrance_server.service.job_log import utc_now
-from entrance_server.service.jobs import Jobs
+from entrance_server.service.jobs import Jobs, require_files
 from entrance_server.store.port import Store
 
 PARQUET = "application/vnd.apache.parquet"
@@ -88,6 +88,7 @@ class FileService:
         InvalidRequest: the path is empty, or another thing in the request is wrong.
         PermissionDenied: it is no path of ours, or the job is somebody else's.
         NotFound: there is no such job, or it has nothing of that kind there.
+        Removed: what it had there was removed.
     """
 
     def __init__(
@@ -110,12 +111,18 @@ class FileService:
         self._clock = clock
 
     async def list_results(self, principal: Principal, path: str) -> ResultListing | None:
-        """The result sets of a job; None where there is no such job."""
+        """The result sets of a job; None where there is no such job.
+
+        Raises:
+            Removed: there were some, and they were removed.
+        """
         place = paths.parse(path)
         if not isinstance(place, ResultsPath):
             raise _not_there(place, "a place of result sets")
         try:
             job = await self._job(principal, place)
+        except errors.Removed:
+            raise
         except errors.NotFound:
             return None
         entries: list[ResultEntry] = []
@@ -278,11 +285,14 @@ class FileService:
     async def _job(self, principal: Principal, place: paths.JobPath) -> Job:
         unseen = f"There is nothing at '{place}', or it is not yours."
         try:
-            return await self._jobs.find(principal, str(place.task_id))
+            job = await self._jobs.find(principal, str(place.task_id))
         except errors.NotFound as error:
             raise errors.NotFound(unseen, err_code=asked.JOB_MISSING) from error
         except errors.PermissionDenied as error:
             raise errors.PermissionDenied(unseen, err_code=paths.DENIED) from error
+        what = "log" if isinstance(place, LogPath) else "results"
+        require_files(job, what, err_code=asked.NOT_THERE)
+        return job
 
 
 def _not_there(place: paths.JobPath, wanted: str) -> errors.NotFound:

@@ -99,5 +99,20 @@ def ended(job: Job) -> errors.WrongState:
     )
 
 
+def require_files(job: Job, what: str, *, err_code: int | None = None) -> None:
+    """Checks that a job's log and results were not removed.
+
+    Raises:
+        Removed: they were.
+    """
+    if job.removed_time is not None:
+        raise errors.Removed(
+            f"The {what} of job {job.task_id} {'were' if what.endswith('s') else 'was'} removed at "
+            f"{job.removed_time:%Y-%m-%d %H:%M:%S} UTC: this installation keeps what ended jobs "
+            "left behind for a time alone. Submit the job again to have it anew.",
+            err_code=err_code,
+        )
+
+
 def _not_yours(id: str) -> str:
     return f"There is no job '{id}', or it is not yours."

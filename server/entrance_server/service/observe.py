@@ -11,7 +11,7 @@ from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore, levels
 from entrance_server.logs.levels import LogLevel
 from entrance_server.service import page_tokens
-from entrance_server.service.jobs import Jobs
+from entrance_server.service.jobs import Jobs, require_files
 from entrance_server.service.views import EngineView, JobPage, LogBatch, LogPage, ProgressView
 from entrance_server.store.port import JobFilter, Store
 
@@ -56,8 +56,13 @@ class ObserveService:
         size: int | None,
         distinct_level: bool,
     ) -> LogPage:
-        """Lines of a log; a start past the end gives none and is what the next call sends again."""
+        """Lines of a log; a start past the end gives none and is what the next call sends again.
+
+        Raises:
+            Removed: the log was removed.
+        """
         job = await self._jobs.find(principal, id)
+        require_files(job, "log")
         first = max(from_line, 1)
         wanted = DEFAULT_LINES if size is None else MAX_LINES if size < 0 else min(size, MAX_LINES)
         part = await self._logs.read(job.task_id, first, max_lines=wanted, max_bytes=MAX_LOG_BYTES)
@@ -68,8 +73,13 @@ class ObserveService:
     async def stream_log(
         self, principal: Principal, id: str, *, from_line: int, levels: frozenset[LogLevel]
     ) -> AsyncGenerator[LogBatch, None]:
-        """The log from a line on, until the job has ended and every line was given."""
+        """The log from a line on, until the job has ended and every line was given.
+
+        Raises:
+            Removed: the log was removed, perhaps while it was being read.
+        """
         job = await self._jobs.find(principal, id)
+        require_files(job, "log")
         live = self._jobs.live(job)
         line = max(from_line, 1)
         with self._logs.follow(job.task_id) as follower:
@@ -83,6 +93,7 @@ class ObserveService:
                     line += part.line_count
                     yield LogBatch(_select(part.text, part.from_line, levels), line)
                 elif final is not None:
+                    require_files(await self._jobs.find(principal, id), "log")
                     yield LogBatch((), line, final)
                     return
                 else:

@@ -9,7 +9,7 @@ from entrance_server.domain import errors
 from entrance_server.domain.job import Job, Principal, ResultSet, ResultType
 from entrance_server.results import ResultFiles
 from entrance_server.service import page_tokens
-from entrance_server.service.jobs import Jobs
+from entrance_server.service.jobs import Jobs, require_files
 from entrance_server.service.views import ResultPage, ResultSetPage
 from entrance_server.store.port import Store
 
@@ -35,9 +35,11 @@ class ResultService:
 
         Raises:
             InvalidRequest, NotFound, PermissionDenied: as Jobs.find, here and in all below.
+            Removed: the results were removed, here and in all below.
             InvalidRequest: the page size is negative, or the token is of another query.
         """
         job = await self._jobs.find(principal, id)
+        require_files(job, "results")
         limit = page_tokens.size(page_size, default=DEFAULT_SETS, most=MAX_SETS)
         query = ["results", job.task_id]
         start = page_tokens.decode(page_token, query, first=0)
@@ -92,6 +94,7 @@ class ResultService:
 
     async def _result(self, principal: Principal, id: str, index: int) -> tuple[Job, ResultSet]:
         job = await self._jobs.find(principal, id)
+        require_files(job, "results")
         result = await self._store.get_result(job.task_id, index)
         if result is None:
             raise errors.NotFound(

@@ -15,7 +15,7 @@ MINUTES ?= 5
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test check demo campaign format protos baseline lock clean
+.PHONY: help install test check demo campaign format protos settings baseline lock clean
 
 help:  ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -49,6 +49,9 @@ format: $(INSTALLED)  ## Rewrite the code in the project's style
 
 protos: $(INSTALLED)  ## Refresh the stubs after a change of a proto
 	$(BIN)/python hatch_build.py
+
+settings: $(INSTALLED)  ## Write docs/configuration.md from the settings
+	$(BIN)/python -m tests.support.settings_page
 
 baseline: $(INSTALLED)  ## Make today's protos the ones that must not break; for a release
 	$(BIN)/python hatch_build.py --image $(IMAGE)

@@ -16,7 +16,7 @@ class GatewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ENTRANCE_GATEWAY_", frozen=True)
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="the address to listen on")
     port: int = Field(default=9001, ge=0, le=65535, description="0 takes a free one")
     server_target: str = Field(
         default="127.0.0.1:9104", description="the gRPC target of the server"

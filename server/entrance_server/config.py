@@ -168,7 +168,8 @@ class ServerSettings(BaseSettings):
     login_window: Seconds = 300.0
     """Seconds in which wrong logins are counted."""
     trusted_gateways: tuple[IPvAnyNetwork, ...] = LOOPBACK
-    """Networks of gateways, whose word is taken for the address of a caller."""
+    """Networks of gateways, whose word is taken for the address of a caller; who calls at
+    `local_socket` is believed too."""
 
     open_page_rows: PositiveInt = 5_000
     """Rows that openFile gives at once, unless fewer are asked for."""

@@ -80,6 +80,12 @@ def test_a_gateway_on_this_machine_is_believed(peer: str) -> None:
     assert read(call).address == "192.0.2.1"
 
 
+def test_who_calls_at_the_servers_own_socket_is_believed() -> None:
+    call = Call([("caller-address", "192.0.2.1")], "unix:/run/server.sock")
+    assert read(call, "10.0.0.0/8").address == "192.0.2.1"
+    assert read(Call((), "unix:")).address == "127.0.0.1"
+
+
 def test_nobody_else_is_believed() -> None:
     call = Call([("caller-address", "127.0.0.1")])
     assert read(call).address == "10.0.0.7"

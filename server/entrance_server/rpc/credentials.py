@@ -12,6 +12,7 @@ from entrance_server.rpc.edge import Context
 from entrance_server.service.auth import Credentials
 
 _ADDRESS_KEY: Final = "caller-address"
+_LOCAL_SOCKET: Final = "unix:"
 _FIELDS: Final = {
     "authorization": "authorization",
     "token-code": "token_code",
@@ -24,8 +25,8 @@ _FIELDS: Final = {
 class CredentialsReader:
     """Reads credentials out of a call's metadata.
 
-    `caller-address` counts where it comes from a trusted gateway alone; elsewhere the peer is the
-    caller.
+    `caller-address` counts where it comes from a trusted gateway alone, or over a socket that only
+    the server's own user can open; elsewhere the peer is the caller.
     """
 
     def __init__(self, trusted_gateways: Sequence[Network] = LOOPBACK) -> None:
@@ -51,9 +52,12 @@ class CredentialsReader:
     def _address(self, peer: str, told: str | None) -> str:
         """Where the caller is; "" where a gateway does not know."""
         own = peer_address(peer)
-        if told is None or not is_within(own, self._trusted):
+        if told is None or not self._is_trusted(peer, own):
             return own
         return told if address_of(told) else ""
+
+    def _is_trusted(self, peer: str, address: str) -> bool:
+        return peer.startswith(_LOCAL_SOCKET) or is_within(address, self._trusted)
 
 
 def peer_address(peer: str) -> str:

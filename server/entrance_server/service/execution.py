@@ -141,7 +141,7 @@ class Executor:
     async def _begin(self, run: ActiveRun, session: EngineSession) -> None:
         while True:
             await _until_resumed(run.live)
-            async with run.lock:
+            async with run.live.course:
                 if not run.live.job.paused:
                     job = await durably(
                         lambda: self._jobs.transition(
@@ -177,7 +177,7 @@ class Executor:
     async def _attach(self, run: ActiveRun, session: EngineSession) -> None:
         """Takes over a run that an earlier server began, or was about to begin."""
         try:
-            async with run.lock:
+            async with run.live.course:
                 await self._send(run, session)
                 run.session = session
                 await self._steering.apply_pause(run, session)
@@ -222,7 +222,7 @@ class Executor:
                     last = batch[-1]
                     await self._intake.take(run, batch, after=durable)
                     if last.HasField("end"):
-                        ended = await self._endings.reported(run, last.end, seq=last.seq), last.end
+                        ended = await self._reported(run, last), last.end
         except SessionLost:
             if ended is None:
                 raise
@@ -231,11 +231,16 @@ class Executor:
         job, end = ended
         return job, end.session_usable and session.runner.is_alive()
 
+    async def _reported(self, run: ActiveRun, event: pb.Event) -> Job:
+        async with run.live.course:
+            return await self._endings.reported(run, event.end, seq=event.seq)
+
     async def _fail(self, run: ActiveRun, code: int, message: str) -> None:
         if run.is_over:  # what failed came after the end that everybody has seen
             return
         try:
-            job = await self._endings.failed(run, JobError(code, message))
+            async with run.live.course:
+                job = await self._endings.failed(run, JobError(code, message))
         except TransitionRefused as refused:
             job = refused.job
         self._jobs.publish(run.live, job)

@@ -16,13 +16,15 @@ from entrance_server.service.views import ProgressView
 class LiveJob:
     """A job in memory: its last stored state, and what is only of the moment.
 
-    `progress_changes` counts every change, `job_changes` those of the job itself.
+    `progress_changes` counts every change, `job_changes` those of the job itself. Who starts,
+    pauses, resumes or ends the job holds `course`, so that the log tells of it in that order.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.progress_info: Sequence[ProgressInfo] = job.progress_info
         self.resources: Resources | None = None
+        self.course = asyncio.Lock()
         self.job_changes = Changes()
         self.progress_changes = Changes()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,8 +54,6 @@ class ActiveRun:
         self.session: EngineSession | None = None
         self.stop: Stop | None = None
         self.result_sizes: Mapping[int, int] | None = None  # bytes by index; None is not yet known
-        # start, pause and resume exclude each other
-        self.lock = asyncio.Lock()
 
     @property
     def is_over(self) -> bool:

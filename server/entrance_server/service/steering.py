@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Coroutine
 
 import structlog
@@ -57,8 +56,8 @@ class Steering:
             WrongState: it has ended.
             Unavailable: the engine does not answer.
         """
-        run = self._runs.of(live)
-        async with run.lock if run else contextlib.nullcontext():
+        async with live.course:
+            run = self._runs.of(live)
             if live.job.paused != paused:
                 await self._store_paused(live, paused)
             # also when nothing changed: the engine may not have taken the last change
@@ -84,14 +83,14 @@ class Steering:
     async def _stop_before_run(self, live: LiveJob, stop: Stop) -> None:
         seen = live.job_changes.revision
         try:
-            job = await self._jobs.transition(
-                live, stop.status, expect=BEFORE_RUN, error=stop.error
-            )
+            async with live.course:
+                job = await self._jobs.transition(
+                    live, stop.status, expect=BEFORE_RUN, error=stop.error
+                )
+                await self._show(live, job, self._job_log.end_of_try(job, "WARN", stop.text))
         except TransitionRefused:
             # it has begun to run, or ended; who did that shows it in a moment
             await live.job_changes.beyond(seen)
-            return
-        await self._show(live, job, self._job_log.end_of_try(job, "WARN", stop.text))
 
     async def _stop_run(self, run: ActiveRun, session: EngineSession, stop: Stop) -> None:
         run.stop = run.stop or stop

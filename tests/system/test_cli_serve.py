@@ -142,6 +142,27 @@ def test_a_signal_while_it_starts_ends_it_too(command: Command, tmp_path: Path) 
     assert service.end()[0] == 0
 
 
+def test_the_server_takes_its_settings_from_a_file(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "entrance.toml"
+    file.write_text("engines = ['shell']\n")
+    service = Serve(command, tmp_path / "data", *FREE_PORTS, "--config", str(file))
+    service.endpoints()
+    (engine,) = command.json("engines")
+    assert engine["engineType"] == "shell"
+    service.process.terminate()
+    assert service.end()[0] == 0
+
+
+def test_a_file_with_a_wrong_setting_ends_it_with_what_to_change(
+    command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "entrance.toml"
+    file.write_text("group_runing = 3\n")
+    code, told = Serve(command, tmp_path / "data", *FREE_PORTS, "--config", str(file)).end()
+    assert code == 1
+    assert "group_runing: there is no such setting" in told
+
+
 @pytest.mark.parametrize("part", ["server", "gateway"])
 def test_a_part_alone_says_its_port_and_ends_by_a_signal(
     command: Command, tmp_path: Path, part: str

@@ -45,6 +45,12 @@ Insecure = Annotated[
         "--insecure", help="Listen beyond this machine without TLS, on a network that is trusted."
     ),
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A TOML file of the server's settings. Default: $ENTRANCE_CONFIG."
+    ),
+]
 # A library that only the extra brings; the wheel has the modules themselves in any case.
 _BROUGHT = {"entrance_server": "sqlalchemy", "entrance_gateway": "starlette"}
 
@@ -68,6 +74,7 @@ def serve(
     http_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The HTTP port; 0 takes a free one.")
     ] = 9001,
+    config: Config = None,
     tls_cert: ServerCert = None,
     tls_key: ServerKey = None,
     tls_client_ca: ClientCa = None,
@@ -87,6 +94,7 @@ def serve(
         host=host,
         grpc_port=grpc_port,
         http_port=http_port,
+        config=config,
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
@@ -100,6 +108,7 @@ def server(
     data_dir: DataDir = None,
     host: Host = None,
     port: Port = None,
+    config: Config = None,
     tls_cert: ServerCert = None,
     tls_key: ServerKey = None,
     tls_client_ca: ClientCa = None,
@@ -108,11 +117,13 @@ def server(
 ) -> None:
     """Start the server alone.
 
-    What is not said here is taken from the environment: ENTRANCE_HOST, ENTRANCE_PORT and so on.
+    What is not said here is taken from the environment, ENTRANCE_HOST, ENTRANCE_PORT and so on, and
+    from a file of settings.
     """
     from entrance.cli import children
 
     command = children.server_command(
+        config=config,
         data_dir=data_dir,
         host=host,
         port=port,

@@ -54,12 +54,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where the two listen, by which TLS, and where the data is; port 0 takes a free one."""
+    """Where the two listen, by which TLS, and where the data is; port 0 takes a free one.
+
+    `config` is the server's file of settings.
+    """
 
     data_dir: Path
     host: str
     grpc_port: int
     http_port: int
+    config: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -135,6 +139,7 @@ async def running(plan: Plan) -> AsyncIterator[tuple[Endpoints, Sequence[Child]]
 async def _server(plan: Plan, folder: Path) -> AsyncIterator[tuple[Child, Endpoint]]:
     ready_file, socket = folder / "server", folder / _SOCKET
     command = children.server_command(
+        config=plan.config,
         data_dir=plan.data_dir,
         host=plan.host,
         port=plan.grpc_port,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -15,6 +16,7 @@ LOOPBACK: tuple[Network, ...] = (
 )
 
 
+@lru_cache(maxsize=1_024)  # calls come from few addresses, and to read one takes a while
 def address_of(text: str) -> Address | None:
     """The address that a text is, or None; an IPv4 one within IPv6 is the IPv4 one."""
     try:

@@ -68,7 +68,7 @@ def sent(caller: Caller, rpc: str, **query: Any) -> Sent:
     content = b"".join(message.data for message in rest)
     if not content.startswith(b"PK"):
         assert response.content == content
-    assert response.headers["content-type"] == first.media_type
+    assert response.headers["content-type"].startswith(first.media_type)
     return Sent(first.file_name, first.media_type, response.content, response)
 
 

@@ -34,4 +34,5 @@ JOB = Job(
     error=JobError(20051, "It fails."),
     result_count=3,
     attempt=2,
+    removed_time=NOON + timedelta(days=1),
 )

@@ -73,6 +73,7 @@ def test_every_field_is_there_even_where_nothing_is_set() -> None:
         "error": None,
         "resultCount": 0,
         "attempt": 0,
+        "removedTime": None,
     }
 
 

@@ -77,6 +77,7 @@ def test_a_job_is_told_field_by_field() -> None:
         "error": {"code": 20051, "message": "It fails."},
         "resultCount": 3,
         "attempt": 2,
+        "removedTime": "2024-03-01T12:00:00.250Z",
     }
 
 

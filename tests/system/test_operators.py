@@ -11,10 +11,18 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from entrance.client import Client, JobHandle, JobStatus, PermissionDenied, Retries, Unavailable
+from entrance.client import (
+    Client,
+    JobHandle,
+    JobStatus,
+    LimitReached,
+    PermissionDenied,
+    Retries,
+    Unavailable,
+)
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import operation_pb2
-from tests.support.jobs import busy_group, ended, new_creator, said
+from tests.support.jobs import became, busy_group, ended, new_creator, said
 from tests.support.rest import Answer
 from tests.support.service import HOST, SETTINGS, Caller, Service, running_service
 from tests.support.waiting import PATIENCE, until
@@ -210,6 +218,20 @@ class TestGroupLimits:
             for _ in range(2):
                 said(submit(caller, creator), "started")
         assert second.status() is JobStatus.INITED
+
+    def test_a_full_queue_still_answers_a_request_that_made_its_job_before(
+        self, limited: Service
+    ) -> None:
+        def submit(request_id: str) -> JobHandle:
+            return limited.alice.client.submit(
+                "sleep 1000", engine="shell", creator="etl", request_id=request_id
+            )
+
+        became(submit("a"), JobStatus.RUNNING)
+        waiting = submit("b")
+        assert submit("b").task_id == waiting.task_id
+        with pytest.raises(LimitReached):
+            submit("c")
 
 
 class TestStop:

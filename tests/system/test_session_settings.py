@@ -199,6 +199,19 @@ class TestRequest:
         (warning,) = (text for text in texts(job) if "spark.sql.shuffle" in text)
         assert "WARN The setting runtime.spark.sql.shuffle has no effect" in warning
 
+    def test_a_preview_tells_of_it_too(self, alice: Caller) -> None:
+        answer = alice.rest.post(
+            "preview",
+            {
+                "executionContent": {"code": "exit 0", "runType": "shell"},
+                "labels": {"engineType": "shell"},
+                "params": {"configuration": {"runtime": {"shell.core": "1"}}},
+            },
+        )
+        (note,) = answer.data["notes"]
+        assert note["level"] == "warn"
+        assert note["text"].startswith("The setting runtime.shell.core has no effect")
+
     def test_a_working_directory_elsewhere_is_refused(self, alice: Caller) -> None:
         for directory in ("/etc", "../..", "/tmp"):
             with pytest.raises(InvalidArgument, match="working_directory must"):

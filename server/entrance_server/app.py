@@ -21,6 +21,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from entrance_server import data_dir as directories
+from entrance_server.audit_log import AuditLog
 from entrance_server.config import ServerSettings
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
 from entrance_server.engines.isolation import prepare as prepare_isolation
@@ -123,6 +124,13 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         stack.push_async_callback(store.close)
         authenticator, identities = await _wire_identities(stack, settings, store)
         services, recovery, admission = await _wire_jobs(stack, settings, store, instance)
+        audit = await stack.enter_async_context(
+            AuditLog(
+                settings.data_dir / "audit.log",
+                max_bytes=settings.audit_bytes,
+                old_files=settings.audit_files,
+            )
+        )
         status = health.aio.HealthServicer()
         server = create_server(
             [*services, *identities],
@@ -130,6 +138,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             health_servicer=status,
             trusted_gateways=settings.trusted_gateways,
             limits=Limits(streams_per_user=settings.max_streams_per_user),
+            audit=audit,
         )
         listen(server, settings.host, port, credentials)
         if settings.local_socket is not None:

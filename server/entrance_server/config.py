@@ -144,6 +144,10 @@ class ServerSettings(BaseSettings):
     """Bytes that the data directory's disk keeps for the jobs that there are: with less, new ones
     are refused."""
 
+    audit_bytes: PositiveInt = 64 * 1024**2
+    """Bytes of `audit.log` in the data directory, with which it becomes `audit.log.1`."""
+    audit_files: Annotated[int, Field(ge=0)] = 10
+    """How many such older files are kept."""
     retention_age: Seconds | None = None
     """Seconds after a job's end when its log and results are removed; unset keeps them."""
     retention_bytes: PositiveInt | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from entrance_server.domain.job import Principal
-from entrance_server.service.auth import Credentials
+from entrance_server.service.auth import Credentials, Grant
 
-_principal: ContextVar[Principal] = ContextVar("principal")
+_grant: ContextVar[Grant] = ContextVar("grant")
 _credentials: ContextVar[Credentials] = ContextVar("credentials")
 
 
@@ -17,13 +17,18 @@ def principal() -> Principal:
     Raises:
         LookupError: the method is open to callers without credentials.
     """
-    return _principal.get()
+    return _grant.get().principal
 
 
 def user() -> str:
     """The caller's name, or "" where there are no credentials."""
-    known = _principal.get(None)
-    return known.user if known else ""
+    known = grant()
+    return known.principal.user if known else ""
+
+
+def grant() -> Grant | None:
+    """What the caller's credentials granted; None where they are missing or not valid."""
+    return _grant.get(None)
 
 
 def credentials() -> Credentials:
@@ -35,9 +40,14 @@ def credentials() -> Credentials:
     return _credentials.get()
 
 
-def set_principal(known: Principal) -> None:
+def sent() -> Credentials | None:
+    """The same; None where the service is open to everybody."""
+    return _credentials.get(None)
+
+
+def set_grant(known: Grant) -> None:
     """Names the caller for the rest of the task; each call has a task of its own."""
-    _principal.set(known)
+    _grant.set(known)
 
 
 def set_credentials(sent: Credentials) -> None:

@@ -155,9 +155,9 @@ class Identity:
 
         async def call(request: Any, context: Context) -> Any:
             credentials = self._credentials.read(context)
-            grant = await self._authenticator.authenticate(credentials)
             caller.set_credentials(credentials)
-            caller.set_principal(grant.principal)
+            grant = await self._authenticator.authenticate(credentials)
+            caller.set_grant(grant)
             if needs_admin and not grant.principal.is_admin:
                 raise PermissionDenied(f"{method.service} is for administrators alone.")
             if not method.streams:

@@ -26,6 +26,7 @@ from entrance.v1 import (
 )
 from entrance_server.domain.addresses import LOOPBACK, Network
 from entrance_server.rpc import layers, tunnel
+from entrance_server.rpc.audit import Audit, AuditSink
 from entrance_server.rpc.credentials import CredentialsReader
 from entrance_server.rpc.edge import Edge
 from entrance_server.service.auth import Authenticator
@@ -102,6 +103,7 @@ def create_server(
     trusted_gateways: Sequence[Network] = LOOPBACK,
     limits: Limits = Limits(),
     observers: Sequence[layers.Observer] = (),
+    audit: AuditSink | None = None,
 ) -> grpc.aio.Server:
     """A server without a port, not yet started.
 
@@ -112,11 +114,13 @@ def create_server(
         trusted_gateways: Whose word is taken for the address of a caller.
         limits: What is refused as too much.
         observers: Are told of every call when it ends, beside the debug log.
+        audit: Is told who did what, and who was refused.
     """
     edge = Edge(
         [
             layers.Observation([layers.CallLog(), *observers]),
             layers.Errors(),
+            *([Audit(audit)] if audit else []),
             layers.Deadlines(limits.default_deadline),
             layers.Identity(
                 authenticator,

@@ -12,7 +12,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from entrance.client import (
+    AsyncClient,
     Client,
+    JobCounts,
     JobHandle,
     JobStatus,
     LimitReached,
@@ -182,6 +184,16 @@ class TestDrain:
         made = client.submit("exit 0", engine="shell", request_id="r")
         own_service.admin.client.operations.drain()
         assert client.submit("exit 0", engine="shell", request_id="r").task_id == made.task_id
+
+    async def test_an_operator_drains_by_the_client_for_asyncio(self, own_service: Service) -> None:
+        token = own_service.admin.token
+        async with AsyncClient(f"{HOST}:{own_service.grpc_port}", token=token) as client:
+            await client.operations.drain()
+            assert not await client.operations.is_online()
+            await client.operations.undrain()
+            assert await client.operations.is_online()
+            assert await client.operations.count_jobs() == JobCounts(0, 0, 0)
+            assert await client.operations.groups() == ()
 
     def test_an_operator_drains_by_the_command_line(self, own_service: Service) -> None:
         command = own_service.admin.command

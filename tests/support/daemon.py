@@ -21,6 +21,7 @@ class Daemon:
     ) -> None:
         self.ready_file = root / f"{name}.ready"
         self.output = root / f"{name}.log"
+        self.prefix: Sequence[str] = ()  # what its command begins with
         self._name = name
         self._command = [sys.executable, "-m", *arguments]
         self._environment = environment
@@ -45,7 +46,7 @@ class Daemon:
         self.ready_file.unlink(missing_ok=True)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [*self._command, *arguments, "--ready-file", str(self.ready_file)],
+                [*self.prefix, *self._command, *arguments, "--ready-file", str(self.ready_file)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -76,6 +76,7 @@ class Service:
     def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
         self.root = root
         self.data_dir = root / "data"
+        self.sessions_dir = self.data_dir / "sessions"
         self.directory = root / "work"
         self.directory.mkdir()
         self.footprint = Footprint(root)
@@ -147,7 +148,7 @@ class Service:
 
     def session_directory(self, job: JobHandle) -> Path:
         """Where the session of a job that has run has its files."""
-        return self.data_dir / "sessions" / job.get().session_id
+        return self.sessions_dir / job.get().session_id
 
     def job_processes(self, job: JobHandle) -> list[psutil.Process]:
         """The living processes of user code in a job's session; the runner is not among them."""

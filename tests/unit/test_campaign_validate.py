@@ -208,6 +208,14 @@ def test_a_doctored_history_is_found_out(records: list[Record], rule: str) -> No
     assert rule in rules(*records)
 
 
+def test_a_kill_under_way_may_let_a_paused_job_go_on() -> None:
+    log, stubborn = (*LOG[:2], "t1 line 2 @13.0"), call("kill", 12.0, 14.0)
+    pause = call("pause", 12.2, 12.3)
+    assert ending_as(CANCELLED, pause, stubborn, log=log) == set()
+    over = call("kill", 12.0, 12.1, model.WRONG_STATE)
+    assert "paused means silent" in ending_as(CANCELLED, pause, over, log=log)
+
+
 def test_a_failure_needs_a_cause() -> None:
     assert ending_as(FAILED) == {"no failure without a cause"}
 

@@ -30,7 +30,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 8 * 1024 * 1024),
     ("grpc.max_send_message_length", 8 * 1024 * 1024),
     ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
+    # how long one attempt to connect may take, which is long on a busy machine
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 500),
     # an address is one runner for ever, so a shared subchannel would only mix up their ends
     ("grpc.use_local_subchannel_pool", 1),

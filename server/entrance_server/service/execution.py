@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 
 import structlog
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 INTERNAL = 40_999  # an error of the service itself
 
 SESSION_TRIES = 3
+REACH_TIMEOUT = 30.0  # seconds for a runner that lives to take a run
+REACH_INTERVAL = 0.2  # seconds
 
 WAITING = frozenset({JobStatus.INITED, JobStatus.WAIT_FOR_RETRY})
 
@@ -152,7 +155,7 @@ class Executor:
                         )
                     )
                     await self._tell_begin(job)
-                    await self._send(run, session)
+                    await self._reach(run, session)
                     run.session = session
                     self._jobs.publish(run.live, job)
                     return
@@ -162,6 +165,18 @@ class Executor:
         which = f", try {job.attempt} of {tries}" if max(tries, job.attempt) > 1 else ""
         text = f"Your job runs in session {job.session_id}{which}."
         await durably(lambda: self._job_log.line(job, "INFO", text))
+
+    async def _reach(self, run: ActiveRun, session: EngineSession) -> None:
+        """Sends the run, again while the runner lives and does not answer: it may be frozen."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + REACH_TIMEOUT
+        while True:
+            try:
+                return await self._send(run, session)
+            except SessionLost:
+                if not session.runner.is_alive() or clock() > deadline:
+                    raise
+            await asyncio.sleep(REACH_INTERVAL)
 
     async def _send(self, run: ActiveRun, session: EngineSession) -> None:
         spec = run.live.job.spec
@@ -177,8 +192,8 @@ class Executor:
     async def _attach(self, run: ActiveRun, session: EngineSession) -> None:
         """Takes over a run that an earlier server began, or was about to begin."""
         try:
+            await self._reach(run, session)
             async with run.live.course:
-                await self._send(run, session)
                 run.session = session
                 await self._steering.apply_pause(run, session)
         except errors.Unavailable as error:

@@ -114,5 +114,10 @@ def require_files(job: Job, what: str, *, err_code: int | None = None) -> None:
         )
 
 
+def being_ended(job: Job) -> errors.WrongState:
+    """The error for an operation on a job that is just being killed or timed out."""
+    return errors.WrongState(f"Job {job.task_id} is being ended.", reason="JOB_ENDING")
+
+
 def _not_yours(id: str) -> str:
     return f"There is no job '{id}', or it is not yours."

@@ -49,23 +49,28 @@ class Recovery:
         records = {record.session_id: record for record in await self._store.list_sessions()}
         jobs = await self._store.unfinished_jobs()
         running = {job.session_id: job for job in jobs if job.status is JobStatus.RUNNING}
+        resumed: set[int] = set()  # such a job may end at any moment from then on
         async with asyncio.TaskGroup() as tasks:  # one that does not answer holds up no other
             for record in records.values():
                 job = running.get(record.session_id)
-                tasks.create_task(self._recover_session(record, job))
+                tasks.create_task(self._recover_session(record, job, resumed))
         for job in jobs:
-            await self._recover_job(job)
+            if job.task_id not in resumed:
+                await self._recover_job(job)
         await self._end_strays(set(records))
         await self._remove_staging()
         log.info("recovered", jobs=len(jobs), sessions=len(records))
 
-    async def _recover_session(self, record: SessionRecord, job: Job | None) -> None:
+    async def _recover_session(
+        self, record: SessionRecord, job: Job | None, resumed: set[int]
+    ) -> None:
         runner = RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
         key = SessionKey(record.group, record.options, record.only_for)
         session = EngineSession(runner, key=key)
         if job is not None and runner.is_alive():
             self._pool.adopt(session, busy=True)
             self._dispatcher.resume_run(self._live.add(job), session)
+            resumed.add(job.task_id)
             return
         if job is None and record.only_for is None and await _is_idle(session):
             self._pool.adopt(session, busy=False)
@@ -75,8 +80,7 @@ class Recovery:
     async def _recover_job(self, job: Job) -> None:
         match job.status:
             case JobStatus.RUNNING:
-                if self._live.get(job.task_id) is None:
-                    await self._recover_lost(self._live.add(job))
+                await self._recover_lost(self._live.add(job))
             case _:
                 # a scheduled one had not begun, since Running is stored before that
                 self._dispatcher.accept(self._live.add(job))

@@ -14,7 +14,7 @@ from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.session import EngineSession
 from entrance_server.logs import LogUnavailable
 from entrance_server.service.job_log import JobLog
-from entrance_server.service.jobs import Jobs, ended
+from entrance_server.service.jobs import Jobs, being_ended, ended
 from entrance_server.service.live import LiveJob
 from entrance_server.service.runs import ActiveRun, ActiveRuns, Stop
 from entrance_server.store.port import Store, TransitionRefused
@@ -53,11 +53,13 @@ class Steering:
         """Holds or freezes a job, or undoes it.
 
         Raises:
-            WrongState: it has ended.
+            WrongState: it has ended, or is being ended.
             Unavailable: the engine does not answer.
         """
         async with live.course:
             run = self._runs.of(live)
+            if run and run.stop:
+                raise being_ended(live.job)
             if live.job.paused != paused:
                 await self._store_paused(live, paused)
             # also when nothing changed: the engine may not have taken the last change

@@ -192,9 +192,10 @@ def kills(job: JobHistory) -> Iterator[Violation]:
 def pauses(job: JobHistory) -> Iterator[Violation]:
     """A job prints nothing between an acknowledged pause and what may have undone it."""
     stamps = [float(match[1]) for text in job.printed if (match := STAMP.search(text))]
-    undoing = sorted(call.start for call in job.tried("resume", "kill", "killJobs"))
+    undoing = job.tried("resume", "kill", "killJobs")
     for pause in job.acknowledged("pause"):
-        end = next((start for start in undoing if start >= pause.start), float("inf"))
+        after = [call.start for call in undoing if _may_act_after(call, pause.start)]
+        end = min(after, default=float("inf"))
         if any(pause.end + CLOCK_SLACK < stamp < end for stamp in stamps):
             yield Violation("paused means silent", job.task_id, f"it printed after {pause.end}")
 
@@ -210,6 +211,11 @@ def endings(job: JobHistory, faults: Faults) -> Iterator[Violation]:
     cut_kill = bool(job.tried("kill", "killJobs")) and faults.during(final.created, final.ended)
     if not (_as_planned(plan, final) or cut_kill or faults.excuse(final)):
         yield Violation("no failure without a cause", job.task_id, text)
+
+
+def _may_act_after(call: Call, moment: float) -> bool:
+    """Whether a call can have its effect after a moment: one that was cut off can at any time."""
+    return call.end >= moment or call.code in (*model.ONLY_BY_FAULT, model.ABANDONED)
 
 
 def _is(text: str, expected: str) -> bool:

@@ -126,23 +126,36 @@ def test_processes_that_a_job_leaves_behind_are_ended(
     assert service.job_processes(job) == []
 
 
-@pytest.mark.parametrize(
-    ("engine", "code"),
-    [
-        ("shell", "echo before; exec 1>&- 2>&-; sleep 0.1; echo lost; exit 0"),
-        ("python", "print('before', flush=True)\nimport os\nos.close(1)\nos.close(2)"),
-    ],
-)
-def test_a_job_may_close_its_own_output(alice: Caller, engine: str, code: str) -> None:
-    creator = new_creator()
-    job = alice.client.submit(code, engine=engine, creator=creator)
+def test_a_script_may_close_its_own_output(alice: Caller) -> None:
+    code = "echo before; exec 1>&- 2>&-; sleep 0.1; echo lost; exit 0"
+    job = alice.client.submit(code, engine="shell")
     ended(job, JobStatus.SUCCEED)
     assert printed(job) == ["before"]
-    again = alice.client.submit(
-        "print('x')" if engine == "python" else "echo x", engine=engine, creator=creator
-    )
-    ended(again, JobStatus.SUCCEED)
-    assert printed(again) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.close(1); os.close(2)",
+        "import os; os.dup2(os.open('file', os.O_CREAT | os.O_RDONLY), 1)",
+        "import sys; sys.stdout.close(); sys.stderr.close()",
+        "import sys; sys.stdout = sys.stderr = None",
+    ],
+)
+def test_python_code_may_close_its_own_output_which_the_next_job_has_again(
+    alice: Caller, code: str
+) -> None:
+    creator = new_creator()
+    job = alice.client.submit(f"print('before'); {code}", engine="python", creator=creator)
+    ended(job, JobStatus.SUCCEED)
+    assert printed(job) == ["before"]
+    failing = alice.client.submit(f"{code}\n1 / 0", engine="python", creator=creator)
+    ended(failing, JobStatus.FAILED)
+    assert any("ZeroDivisionError" in line for line in printed(failing))
+    after = alice.client.submit("print('after')", engine="python", creator=creator)
+    ended(after, JobStatus.SUCCEED)
+    assert printed(after) == ["after"]
+    assert after.get().session_id == job.get().session_id
 
 
 @pytest.mark.parametrize("engine", CRASHES)

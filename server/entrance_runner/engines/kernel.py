@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ipykernel.displayhook import ZMQShellDisplayHook
 from ipykernel.ipkernel import IPythonKernel
@@ -142,6 +142,37 @@ class Interrupts:
             self._running = False
 
 
+class StandardOutput:
+    """Keeps the way to the log open, since code may close or replace its own.
+
+    The kernel writes to both streams as well, and without them it would give no answer any more.
+    """
+
+    def __init__(self) -> None:
+        self._kept = os.dup(1)
+        self._streams = {1: sys.stdout, 2: sys.stderr}
+
+    def restore(self) -> None:
+        """Makes both streams what they were."""
+        for descriptor, stream in self._streams.items():
+            if not _is_same(descriptor, self._kept):
+                os.dup2(self._kept, descriptor)
+            if stream.closed:
+                self._streams[descriptor] = _writing_to(descriptor)
+        sys.stdout, sys.stderr = self._streams[1], self._streams[2]
+
+
+def _writing_to(descriptor: int) -> TextIO:
+    return os.fdopen(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
+
+
+def _is_same(descriptor: int, other: int) -> bool:
+    try:
+        return os.path.sameopenfile(descriptor, other)
+    except OSError:  # it is closed
+        return False
+
+
 class Shell(ZMQInteractiveShell):
     """Runs cells; tracebacks go to the standard error output, in order with what was printed."""
 
@@ -151,6 +182,7 @@ class Shell(ZMQInteractiveShell):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.results = ResultStore()
         self._interrupts = Interrupts()
+        self._output = StandardOutput()
         self._begun = False
         self.failed_line = 0
         self.failed_text = ""
@@ -166,6 +198,11 @@ class Shell(ZMQInteractiveShell):
         self._interrupts.forget()
         signal.signal(signal.SIGINT, self._interrupts.handle)
         self.results.begin(result_directory)
+
+    def end(self) -> None:
+        """Tidies up after a cell."""
+        self.results.end()
+        self._output.restore()
 
     def init_display_formatter(self) -> None:
         """Puts our formatter in IPython's place."""
@@ -189,6 +226,7 @@ class Shell(ZMQInteractiveShell):
         self.failed_line = self._line_of(evalue)
         self.failed_text = evalue.msg if isinstance(evalue, SyntaxError) else str(evalue)
         self._last_traceback = stb
+        self._output.restore()
         if not isinstance(evalue, SystemExit):
             sys.stdout.flush()
             print(self.InteractiveTB.stb2text(stb), file=sys.stderr, flush=True)
@@ -227,7 +265,7 @@ class Kernel(IPythonKernel):
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         finally:
-            shell.results.end()
+            shell.end()
         if reply["status"] == "error":
             reply |= {"evalue": shell.failed_text, LINE: shell.failed_line}
         return reply

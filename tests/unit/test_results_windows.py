@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from entrance_server.domain.job import ResultSet, ResultType
 from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable, tables
+from entrance_server.results.cells import texts
 
 JOB = 1234
 ROWS = 3_000
@@ -110,3 +111,29 @@ async def test_a_file_that_is_gone_is_unavailable(tmp_path: Path) -> None:
             await empty.modify_times(JOB, [RESULT])
         with pytest.raises(ResultUnavailable):
             await anext(empty.stream_file(JOB, RESULT))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.DictionaryArray.from_arrays(pa.array([0] * 400), ["x" * 100_000]).cast(pa.string()),
+        pa.DictionaryArray.from_arrays(pa.array([0] * 400), [b"x" * 100_000]).cast(pa.binary()),
+        pa.DictionaryArray.from_arrays(pa.array([0] * 400), ["x" * 100_000]),
+        pa.array([[7] * 100_000] * 400),
+        pa.array(["short"] * 399 + ["x" * 5_000_000]),
+        pa.array([None, *["y" * 1_000] * 4_000]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_rows_are_read_in_parts_that_memory_has_room_for(tmp_path: Path, column: pa.Array) -> None:
+    path = tmp_path / "table.parquet"
+    written = pa.table({"c": column, "n": range(len(column))})
+    pq.write_table(written, path, compression="zstd")
+    batches = list(tables.batches(path, None))
+    assert pa.Table.from_batches(batches).cast(written.schema).equals(written)
+    for batch in batches:
+        assert batch.num_rows == 1 or sum(map(len, texts_of(batch))) < 2**21
+
+
+def texts_of(batch: pa.RecordBatch) -> list[str]:
+    return [cell or "" for cell in texts(batch.column("c"))]

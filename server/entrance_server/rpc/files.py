@@ -22,7 +22,7 @@ class FileServicer(files_pb2_grpc.FileServiceServicer):
     async def GetDirFileTrees(
         self, request: pb.GetDirFileTreesRequest, context: Context
     ) -> pb.GetDirFileTreesResponse:
-        found = await self._files.list_results(caller.principal(), request.path)
+        found = await self._files.tree(caller.principal(), request.path)
         return file_messages.listing(found)
 
     async def OpenFile(self, request: pb.OpenFileRequest, context: Context) -> pb.OpenFileResponse:

@@ -110,7 +110,7 @@ class FileService:
         self._limits = limits
         self._clock = clock
 
-    async def list_results(self, principal: Principal, path: str) -> ResultListing | None:
+    async def tree(self, principal: Principal, path: str) -> ResultListing | None:
         """The result sets of a job; None where there is no such job.
 
         Raises:

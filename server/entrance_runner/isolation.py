@@ -17,7 +17,6 @@ from typing import Any
 from entrance_runner import confine, sandbox
 from entrance_runner.accounts import Account, account_of
 
-
 SESSION_VARIABLE = "ENTRANCE_SESSION"
 
 

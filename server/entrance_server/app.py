@@ -249,15 +249,16 @@ async def _wire_jobs(
         steering=steering,
     )
     scheduler = Scheduler(limits=settings.limit_rules, max_running=settings.max_running)
+    background = Background()
     dispatcher = await stack.enter_async_context(
         Dispatcher(
             scheduler=scheduler,
             executor=executor,
-            timeouts=Timeouts(policies=policies, steering=steering),
+            timeouts=Timeouts(policies=policies, steering=steering, background=background),
             live=live,
         )
     )
-    background = await stack.enter_async_context(Background())
+    await stack.enter_async_context(background)  # left before the runs are, so that kills can end
     await stack.enter_async_context(
         Retention(
             ledger=store,

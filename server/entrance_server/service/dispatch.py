@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
+import structlog
+
 from entrance_server.domain.job import Job
 from entrance_server.domain.status import JobStatus
 from entrance_server.engines.session import EngineSession
@@ -12,6 +14,8 @@ from entrance_server.scheduling import Scheduler
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.service.timeouts import Timeouts
+
+log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
@@ -120,4 +124,9 @@ class Dispatcher:
     def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._collect)
+
+    def _collect(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task failed", task=task.get_name(), exc_info=error)

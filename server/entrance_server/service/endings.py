@@ -54,8 +54,10 @@ class Endings:
             return await self._end(run, status, error, seq)
         if run.stop is not None:
             return await self._stopped(run.live, run.stop, seq)
+        # not tried again, since a kill that a crash of the server cut off looks like this too
         lost = error or JobError(ENGINE_LOST, "the engine ended the run")
-        return await self._end(run, JobStatus.FAILED, lost, seq)
+        level, text = events.end_line(JobStatus.FAILED, lost)
+        return await self._finally(run.live, JobStatus.FAILED, lost, level, text, seq)
 
     async def failed(self, run: ActiveRun, error: JobError) -> Job:
         """The end of a try of which the runner tells nothing more."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from entrance_server.domain.errors import Unavailable, WrongState
 from entrance_server.domain.job import Job
+from entrance_server.domain.status import JobStatus
+from entrance_server.engines.failures import SessionLost
+from entrance_server.engines.session import EngineSession
 from entrance_server.logs import LogStore
 from entrance_server.service.job_log import JobLog, Level
 from entrance_server.service.jobs import Jobs
@@ -18,18 +23,32 @@ from entrance_server.service.steering import Steering
 from entrance_server.store import SqlStore
 from tests.unit.specs import spec
 
+MAX_BYTES = 1_000_000  # of a job's log
+
 
 class SlowLog(JobLog):
     """A job log whose plain lines are written when the test lets them."""
 
     def __init__(self, logs: LogStore) -> None:
-        super().__init__(logs, max_bytes=1_000_000)
+        super().__init__(logs, max_bytes=MAX_BYTES)
         self.reached, self.released = asyncio.Event(), asyncio.Event()
 
     async def line(self, job: Job, level: Level, text: str) -> None:
         self.reached.set()
         await self.released.wait()
         await super().line(job, level, text)
+
+
+class DeafSession:
+    """A session whose engine does not take the first pause."""
+
+    def __init__(self) -> None:
+        self.pauses = 0
+
+    async def pause(self, run_id: str) -> None:
+        self.pauses += 1
+        if self.pauses == 1:
+            raise SessionLost("no answer")
 
 
 @pytest.fixture
@@ -44,12 +63,48 @@ async def logs(tmp_path: Path) -> AsyncIterator[LogStore]:
         yield logs
 
 
+@pytest.fixture
+async def live(store: SqlStore) -> LiveJob:
+    """A job that runs."""
+    job, _ = await store.create_job(spec(), instance="here:9104")
+    for status in (JobStatus.SCHEDULED, JobStatus.RUNNING):
+        job = await store.transition(job.task_id, status, expect={job.status})
+    return LiveJob(job)
+
+
+def steering_of(store: SqlStore, logs: LogStore, runs: ActiveRuns, job_log: JobLog) -> Steering:
+    jobs = Jobs(store=store, live=LiveJobs(), logs=logs)
+    return Steering(jobs=jobs, store=store, job_log=job_log, runs=runs, kill_grace=1)
+
+
+async def test_a_pause_that_the_engine_did_not_take_is_made_when_it_is_asked_for_again(
+    store: SqlStore, logs: LogStore, live: LiveJob
+) -> None:
+    runs, session = ActiveRuns(), DeafSession()
+    steering = steering_of(store, logs, runs, JobLog(logs, max_bytes=MAX_BYTES))
+    with runs.begun(live) as run:
+        run.session = cast(EngineSession, session)
+        with pytest.raises(Unavailable):
+            await steering.set_paused(live, True)
+        await steering.set_paused(live, True)
+    assert session.pauses == 2
+
+
+async def test_a_job_that_is_being_ended_can_not_be_paused(
+    store: SqlStore, logs: LogStore, live: LiveJob
+) -> None:
+    runs = ActiveRuns()
+    steering = steering_of(store, logs, runs, JobLog(logs, max_bytes=MAX_BYTES))
+    with runs.begun(live) as run:
+        run.stop = killed("alice")
+        with pytest.raises(WrongState, match="is being ended"):
+            await steering.set_paused(live, True)
+
+
 async def test_no_line_follows_the_one_that_tells_the_end(store: SqlStore, logs: LogStore) -> None:
     job, _ = await store.create_job(spec(), instance="here:9104")
-    lives, job_log = LiveJobs(), SlowLog(logs)
-    live: LiveJob = lives.add(job)
-    jobs = Jobs(store=store, live=lives, logs=logs)
-    steering = Steering(jobs=jobs, store=store, job_log=job_log, runs=ActiveRuns(), kill_grace=1)
+    live, job_log = LiveJob(job), SlowLog(logs)
+    steering = steering_of(store, logs, ActiveRuns(), job_log)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(steering.set_paused(live, True))

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from entrance import service_log
+from entrance.memory import hide_memory
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.run import serve
 from entrance_gateway.tls import ProtectionError
@@ -22,6 +23,7 @@ def main() -> int:
     given = {name: value for name, value in vars(options).items() if value is not None}
     ready_file: Path | None = given.pop("ready_file", None)
     service_log.configure()
+    hide_memory()  # callers' credentials pass through it
 
     def ready(port: int) -> None:
         if ready_file is not None:

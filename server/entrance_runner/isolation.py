@@ -108,7 +108,8 @@ class Confinement:
         """Makes directories, and gives the account what lies below the session's. Blocks."""
         if not self._policy.separates_files:
             return
-        self._results.mkdir(mode=0o711, exist_ok=True)
+        self._results.mkdir(exist_ok=True)
+        self._results.chmod(0o711)
         self._temporary.mkdir(mode=0o700, exist_ok=True)
         if self._policy.level is Isolation.SANDBOX:
             self._temporary.chmod(0o1777)  # nobody outside reaches it

@@ -27,6 +27,7 @@ from entrance.cli import children
 from entrance.cli.children import Child
 from entrance.client import core
 from entrance.client.discovery import ENDPOINTS_FILE
+from entrance.memory import hide_memory
 
 PROBE_TIMEOUT = 5.0  # seconds
 
@@ -97,6 +98,7 @@ def run(plan: Plan, started: Callable[[Endpoints], None]) -> None:
     Raises:
         Problem: it did not start, or a child ended by itself.
     """
+    hide_memory()  # its environment is the server's
     asyncio.run(_until_signal(_supervise(plan, started)))
 
 

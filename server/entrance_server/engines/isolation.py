@@ -123,7 +123,8 @@ class SessionIsolation:
         """
         mode = 0o711 if self._wanted.level == "user" else 0o700
         for directory in (self.sessions_dir, self.sessions_dir / session_id):
-            directory.mkdir(mode=mode, parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(mode)  # whatever the process's mask is
         return directory
 
     def arguments(self, session_id: str) -> list[str]:
@@ -179,7 +180,7 @@ def prepare(
         sessions_dir = beside if wanted.level == "user" else data_dir / "sessions"
     if wanted.level != "none":
         hide_memory()
-        data_dir.chmod(0o700)
+        _make_private(data_dir)
     if wanted.level in ("user", "sandbox"):
         _check_accounts(wanted)
     if wanted.level == "user":
@@ -204,6 +205,17 @@ def prepare(
         bwrap=bwrap,
         hidden=[path.resolve() for path in (data_dir, sessions_dir, runtime_dir)],
     )
+
+
+def _make_private(directory: Path) -> None:
+    if directory.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        try:
+            directory.chmod(0o700)
+        except OSError as error:
+            raise IsolationUnavailable(
+                f"Other users may enter {directory}, and that can't be changed: {error.strerror}; "
+                "make it private to the server's user (mode 700)."
+            ) from None
 
 
 def _check_accounts(wanted: Wanted) -> None:

@@ -177,15 +177,15 @@ def _decoded(rpc: MethodDescriptor | None, request: Any) -> Message | None:
 def _fields(message: Message) -> dict[str, object]:
     told: dict[str, object] = {}
     for field, value in message.ListFields():
-        if field.name in _JOB_FIELDS:
+        if isinstance(value, Message):
+            told |= _fields(value) if field.name in ("token", "user") else {}
+        elif field.name in _JOB_FIELDS:
             told["job"] = _job(value)
         elif field.name in _NAME_FIELDS:
             # who puts a password into the wrong field does not find it here
             told["target"] = value if is_user_name(value) else "?"
         elif field.name in _PLAIN_FIELDS:
             told[field.name] = _plain(value)
-        elif isinstance(value, Message) and field.name == "token":
-            told |= _fields(value)
     return told
 
 

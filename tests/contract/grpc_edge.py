@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -16,16 +16,22 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health
 
 from entrance.v1 import entrance_pb2 as pb
-from entrance.v1 import entrance_pb2_grpc
+from entrance.v1 import entrance_pb2_grpc, files_pb2, history_pb2
 from entrance_server.domain.errors import Unauthenticated
 from entrance_server.domain.job import Job, JobSpec, Principal, ResultSet, ResultType
+from entrance_server.domain.paths import ResultsPath
 from entrance_server.domain.status import JobStatus
 from entrance_server.logs.levels import LogLevel
 from entrance_server.rpc import layers
-from entrance_server.rpc.server import Limits, create_server, entrance
+from entrance_server.rpc.files import FileServicer
+from entrance_server.rpc.history import HistoryServicer
+from entrance_server.rpc.server import Limits, create_server, entrance, files, history
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.yarn import Machine
 from entrance_server.service.auth import Credentials, Grant
+from entrance_server.service.file_requests import ExportRequest, PageRequest
+from entrance_server.service.files import FileHead, FilePage, Pieces, ResultListing
+from entrance_server.service.history import Task, TaskPage, TaskQuery
 from entrance_server.service.views import (
     EngineView,
     JobPage,
@@ -50,9 +56,17 @@ AS_ALICE: Metadata = (("authorization", "Bearer alice"),)
 AS_ROOT: Metadata = (("authorization", "Bearer root"),)
 PATIENCE = 20  # seconds that a test waits for what must happen
 
-METHODS: Sequence[MethodDescriptor] = list(
-    pb.DESCRIPTOR.services_by_name["EntranceService"].methods
-)
+# Those of the services here, but for the one that is answered by the edge itself.
+METHODS: Sequence[MethodDescriptor] = [
+    method
+    for file, service in (
+        (pb, "EntranceService"),
+        (history_pb2, "HistoryService"),
+        (files_pb2, "FileService"),
+    )
+    for method in file.DESCRIPTOR.services_by_name[service].methods
+    if method.name != "GetGovernanceStationAdmin"
+]
 
 JOB = Job(
     task_id=7,
@@ -62,6 +76,7 @@ JOB = Job(
     create_time=datetime(2024, 2, 29, 12, 0, tzinfo=UTC),
     update_time=datetime(2024, 2, 29, 12, 1, tzinfo=UTC),
 )
+TASK = Task(JOB, timedelta(seconds=90))
 TABLE = ResultSet(0, ResultType.TABLE, "application/vnd.apache.parquet", "0.parquet")
 
 
@@ -169,6 +184,31 @@ class Services:
     ) -> AsyncGenerator[tuple[ResultSet | None, bytes], None]:
         return self._stream(self.pieces, principal, id, index, offset)
 
+    async def get_task(self, principal: Principal, id: str) -> Task:
+        return await self._answer(TASK, principal, id)
+
+    async def list_tasks(self, principal: Principal, query: TaskQuery) -> TaskPage:
+        return await self._answer(TaskPage([TASK], 1), principal, query)
+
+    async def tree(self, principal: Principal, path: str) -> ResultListing:
+        return await self._answer(ResultListing(ResultsPath(7), []), principal, path)
+
+    async def open_result(self, principal: Principal, path: str, request: PageRequest) -> FilePage:
+        return await self._answer(FilePage(TABLE, 1, 1), principal, path, request)
+
+    async def open_log(
+        self, principal: Principal, path: str, wanted: frozenset[LogLevel]
+    ) -> Sequence[str]:
+        return await self._answer(["", "", "a", "a"], principal, path, wanted)
+
+    async def export(
+        self, principal: Principal, path: str, request: ExportRequest
+    ) -> tuple[FileHead, Pieces]:
+        return FileHead("x.csv", "text/csv"), self._stream([b"data"], principal, path, request)
+
+    async def download(self, principal: Principal, path: str) -> tuple[FileHead, Pieces]:
+        return FileHead("7.log", "text/plain"), self._stream([b"data"], principal, path)
+
     async def _answer(self, answer: Answer, *asked: Any) -> Answer:
         self.asked.append(asked)
         self.started.set()
@@ -211,7 +251,11 @@ def edge_server(
         machine=Machine(cores=4, memory_bytes=4 * 2**30),
     )
     return create_server(
-        [entrance(servicer)],
+        [
+            entrance(servicer),
+            history(HistoryServicer(stand_in)),
+            files(FileServicer(stand_in)),
+        ],
         authenticator=stand_in,
         health_servicer=health.aio.HealthServicer(),
         limits=limits or Limits(),
@@ -261,7 +305,25 @@ async def call(
     """The answers of any method: one, or those of a stream."""
     if request is None:
         request = message_factory.GetMessageClass(method.input_type)()
-    rpc = getattr(stub(channel), method.name)(request, metadata=metadata)
+    rpc = open_call(channel, method, request, metadata=metadata)
     if method.server_streaming:
         return [answer async for answer in rpc]
     return [await rpc]
+
+
+def open_call(
+    channel: grpc.aio.Channel,
+    method: MethodDescriptor,
+    request: Message,
+    *,
+    metadata: Metadata = AS_ALICE,
+    timeout: float | None = None,
+) -> Any:
+    """A call of any method that has begun."""
+    kind: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
+    rpc = kind(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
+    )
+    return rpc(request, metadata=metadata, timeout=timeout)

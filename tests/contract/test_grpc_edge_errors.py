@@ -154,7 +154,7 @@ async def test_a_fault_is_told_by_an_incident_that_the_log_explains(
     assert incident in (answer.details() or "")
     [line] = [line for line in lines if line.get("incident") == incident]
     assert line["log_level"] == "error"
-    assert line["method"] == f"/entrance.v1.EntranceService/{method.name}"
+    assert line["method"] == f"/{method.containing_service.full_name}/{method.name}"
     assert str(line["exc_info"]) == "/var/secret is broken"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
 from entrance.v1 import entrance_pb2 as pb
 from entrance_server.logs.levels import LogChunk, LogLevel
@@ -21,6 +22,7 @@ from tests.contract.grpc_edge import (
     Services,
     connected,
     edge_server,
+    open_call,
     serving,
     stub,
 )
@@ -38,9 +40,9 @@ def endless() -> Services:
 def open_stream(
     channel: grpc.aio.Channel, method: MethodDescriptor, *, timeout: float | None = None
 ) -> grpc.aio.UnaryStreamCall[Any, Any]:
-    request = getattr(pb, f"{method.name}Request")(id="7")
-    rpc: grpc.aio.UnaryStreamMultiCallable[Any, Any] = getattr(stub(channel), method.name)
-    return rpc(request, metadata=AS_ALICE, timeout=timeout)
+    request = GetMessageClass(method.input_type)()
+    call: grpc.aio.UnaryStreamCall[Any, Any] = open_call(channel, method, request, timeout=timeout)
+    return call
 
 
 @every_stream
@@ -49,6 +51,7 @@ async def test_a_cancelled_stream_frees_what_it_held(method: MethodDescriptor) -
     async with serving(services) as channel:
         stream = open_stream(channel, method)
         await stream.read()
+        await services.started.wait()
         assert not services.released.is_set()
         stream.cancel()
         await services.released.wait()
@@ -79,6 +82,7 @@ async def test_a_stream_is_cancelled_while_its_reader_does_not_read() -> None:
     async with serving(services) as channel:
         stream = open_stream(channel, STREAMS[0])
         await stream.read()
+        await services.started.wait()
         assert not services.released.is_set()
         stream.cancel()
         await services.released.wait()

@@ -72,7 +72,7 @@ class Rest:
         with self.http.stream("GET", f"{ROOT}/{path}", headers=headers) as response:
             assert response.status_code == 200, response.read()
             assert response.headers["content-type"].startswith("text/event-stream")
-            yield from _events(response.iter_lines(), last_id)
+            yield from events_in(response.iter_lines(), last_id)
 
 
 def answer_of(response: httpx.Response) -> Answer:
@@ -94,7 +94,8 @@ def labels_form(code: str, engine: str, run_type: str, **labels: Any) -> dict[st
     }
 
 
-def _events(lines: Iterator[str], last_id: str) -> Iterator[Event]:
+def events_in(lines: Iterator[str], last_id: str) -> Iterator[Event]:
+    """The events in the lines of a stream."""
     name, data = "message", list[str]()
     for line in lines:
         key, _, value = line.partition(": ")

@@ -70,7 +70,11 @@ def refused(call: Callable[[], object]) -> Refusal:
     """Why a call is refused; fails when it is not."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    error: Any = caught.value
+    return refusal_in(caught.value)
+
+
+def refusal_in(error: Any) -> Refusal:
+    """What a call's error tells."""
     info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():

@@ -84,6 +84,14 @@ async def test_a_window_is_whole_or_too_large(files: ResultFiles) -> None:
         await read(files, rows, max_bytes=size - 1)
 
 
+async def test_text_counts_as_the_bytes_that_are_sent(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"c": ["ä€😀"]}), path)
+    assert tables.window(path, range(1), slice(None), 9 + 8, 3) == [["ä€😀"]]
+    with pytest.raises(PageTooLarge):
+        tables.window(path, range(1), slice(None), 9 + 7, 3)
+
+
 async def test_a_cell_may_be_too_large(files: ResultFiles) -> None:
     rows = range(998, 1000)  # the second one has no text
     assert await read(files, rows, max_cell=len("row 998")) == CELLS[998:1000]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,18 +64,26 @@ def window(
     """Some rows, as far as there are any, with some of their columns.
 
     Raises:
-        PageTooLarge: they have more characters than one of the limits allows.
+        PageTooLarge: they have more bytes as UTF-8 than they may, or a cell more characters.
     """
     found: list[list[str | None]] = []
     size = 0
     with _opened(path) as table:
         for row in itertools.islice(_rows(table, rows.start, len(rows), columns), len(rows)):
-            lengths = [len(cell) for cell in row if cell is not None]
-            size += sum(lengths) + _CELL_BYTES * len(row)
-            if size > max_bytes or (max_cell is not None and max(lengths, default=0) > max_cell):
+            cells = [cell for cell in row if cell is not None]
+            size += sum(map(_size, cells)) + _CELL_BYTES * len(row)
+            if size > max_bytes or _has_longer(cells, max_cell):
                 raise PageTooLarge
             found.append(row)
     return found
+
+
+def _size(cell: str) -> int:
+    return len(cell) if cell.isascii() else len(cell.encode())
+
+
+def _has_longer(cells: Sequence[str], most: int | None) -> bool:
+    return most is not None and any(len(cell) > most for cell in cells)
 
 
 def batches(path: Path, limit: int | None) -> Iterator[pa.RecordBatch]:

@@ -84,7 +84,7 @@ async def _read(socket: WebSocketClientConnection) -> str | bytes:
 
 
 def _is_idle(message: dict[str, Any], id: str) -> bool:
-    return (
+    return bool(
         message["parent_header"].get("msg_id") == id
         and message["msg_type"] == "status"
         and message["content"]["execution_state"] == "idle"

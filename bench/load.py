@@ -1,4 +1,4 @@
-"""Load from a process of its own, the same for ours and for the reference: `python -m bench.load`."""
+"""Load from a process of its own, the same for ours and for the reference."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ ROWS = 10_000_000
 PAGE = 5_000
 PAGES = 20
 PIECE = 1024 * 1024
-QUERY = f"--set ide.engine.no.limit.allow=true\nSELECT range AS id, range * 2 AS twice FROM range({ROWS})"
+QUERY = f"""\
+--set ide.engine.no.limit.allow=true
+SELECT range AS id, range * 2 AS twice FROM range({ROWS})
+"""
 
 
 def streamed_result(rounds: int) -> Figure:

@@ -24,6 +24,7 @@ def constant_server() -> Iterator[int]:
 
 @contextmanager
 def reference(module: str, *arguments: str) -> Iterator[int]:
+    """The port of a reference that runs in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         ready = Path(name) / "ready"
         with processes.process(["-m", module, *arguments, "--ready-file", str(ready)]):

@@ -64,7 +64,7 @@ def long_history(rounds: int) -> Figure:
     """Status, list and submit with many jobs in the history and in the queue: the worst of them."""
     with processes.service(HELD) as empty, tempfile.TemporaryDirectory() as name:
         data_dir = Path(name) / "data"
-        history.fill(data_dir, ended=HISTORY, waiting=QUEUE)
+        history.fill(data_dir, HELD, ended=HISTORY, waiting=QUEUE)
         with processes.service_at(data_dir, HELD) as full:
             figures = {
                 what: ([once(full) for _ in range(rounds)], [once(empty) for _ in range(rounds)])
@@ -78,7 +78,7 @@ def long_history(rounds: int) -> Figure:
         for what, (ours, reference) in figures.items()
     ]
     return Figure(
-        what=f"{HISTORY:,} jobs in the history, {QUEUE:,} in the queue: {worst}, the slowest of all",
+        what=f"{worst} with {HISTORY:,} jobs in the history, {QUEUE:,} in the queue",
         unit="ms",
         ours=Series(figures[worst][0]),
         reference_name="the same on an empty store",

@@ -13,18 +13,18 @@ from google.rpc import code_pb2, error_details_pb2
 
 from entrance.tunnel.v1 import tunnel_pb2, tunnel_pb2_grpc
 from entrance.v1 import entrance_pb2 as pb
+from entrance_gateway.credentials import Metadata
 from entrance_gateway.tunnel import CallFailed, NoTunnel, Tunnel
 from entrance_server.domain import errors
 from tests.contract.grpc_edge import (
-    AS_ALICE,
     PATIENCE,
-    Metadata,
     Services,
     connected,
     edge_server,
     serving,
 )
 
+AS_ALICE = (("authorization", "Bearer alice"),)
 STATUS = "/entrance.v1.EntranceService/Status"
 KILL = "/entrance.v1.EntranceService/Kill"
 

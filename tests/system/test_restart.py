@@ -12,21 +12,14 @@ import httpx
 import psutil
 import pytest
 
-from entrance.client import Client, JobHandle, JobStatus, LogLine, Unavailable
+from entrance.client import Client, JobStatus, LogLine, Unavailable
+from tests.support.counting import ENGINES, CountingJob
 from tests.support.footprint import gone
 from tests.support.jobs import became, ended, log_lines, new_creator, printed, said, texts
 from tests.support.rest import Event
-from tests.support.service import Caller, Service
+from tests.support.service import Caller, Service, running_service
 from tests.support.waiting import until
 
-COUNT = 150
-COUNTING = {
-    "shell": f"echo $$; for i in $(seq {COUNT}); do echo $i; sleep 0.02; done",
-    "python": (
-        "import os, time\nprint(os.getpid())\n"
-        f"for i in range(1, {COUNT + 1}):\n    print(i)\n    time.sleep(0.02)"
-    ),
-}
 DETACHED = {
     "shell": "echo $$; setsid sleep 1000 & echo $!; echo started; wait",
     "python": (
@@ -36,83 +29,93 @@ DETACHED = {
     ),
 }
 RUNNER_PARTS = {"guard": slice(1), "worker": slice(1, 2), "both": slice(2)}
-NUMBERS = [str(i) for i in range(1, COUNT + 1)]
 
 
-def _counting(caller: Caller, engine: str = "shell", creator: str | None = None) -> JobHandle:
-    """A job that counts slowly, at work."""
-    creator = creator or new_creator()
-    job = caller.client.submit(COUNTING[engine], engine=engine, creator=creator)
-    said(job, "5")
-    return job
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Service]:
+    with running_service() as service:
+        yield service
+
+
+@pytest.fixture
+def crashing(shared: Service) -> Service:
+    """A running service whose parts a test may kill; its tests share it, and no job."""
+    if not shared.server.runs:
+        shared.start_server()
+    if not shared.gateway.runs:
+        shared.start_gateway()
+    return shared
 
 
 class TestKilledServer:
-    def test_each_acknowledged_job_is_there_once_and_as_it_was(self, own_service: Service) -> None:
-        alice, creator = own_service.alice, new_creator()
-        done = alice.client.submit("echo done", engine="shell")
+    def test_each_acknowledged_job_is_there_once_and_as_it_was(self, crashing: Service) -> None:
+        alice, creator = crashing.alice, new_creator()
+        done = alice.client.submit("echo done", engine="shell", creator=creator)
         ended(done, JobStatus.SUCCEED)
-        running, frozen = (_counting(alice, creator=creator) for _ in range(2))
-        frozen.pause()
+        running, frozen = (CountingJob(alice, creator=creator) for _ in range(2))
+        frozen.handle.pause()
         waiting, held = (
             alice.client.submit(f"echo {word}", engine="shell", creator=creator)
             for word in ("waiting", "held")
         )
         held.pause()
-        jobs = [done, running, frozen, waiting, held]
+        jobs = [done, running.handle, frozen.handle, waiting, held]
         before = [log_lines(job) for job in jobs]
-        stopped = _pid(frozen)
+        assert frozen.pid
 
-        own_service.restart_server()
+        crashing.restart_server()
 
-        assert [job.task_id for job in own_service.admin.client.list_jobs()] == [
+        assert [job.task_id for job in alice.client.list_jobs(creator=creator)] == [
             job.task_id for job in reversed(jobs)
         ]
         for job, lines in zip(jobs, before, strict=True):
             assert log_lines(job)[: len(lines)] == lines
         assert done.status() is JobStatus.SUCCEED
-        assert (frozen.status(), frozen.get().paused) == (JobStatus.RUNNING, True)
-        assert psutil.Process(stopped).status() == psutil.STATUS_STOPPED
+        assert running.handle.status() is JobStatus.RUNNING
+        assert (frozen.handle.status(), frozen.handle.get().paused) == (JobStatus.RUNNING, True)
+        assert psutil.Process(frozen.pid).status() == psutil.STATUS_STOPPED
+        assert waiting.status() is JobStatus.INITED
         assert (held.status(), held.get().paused) == (JobStatus.INITED, True)
 
-        ended(running, JobStatus.SUCCEED)
-        assert printed(running)[1:] == NUMBERS
+        running.goes_on()
+        running.finish()
         ended(waiting, JobStatus.SUCCEED)
         assert held.status() is JobStatus.INITED
-        frozen.resume()
+        frozen.handle.resume()
+        frozen.goes_on()
+        frozen.finish()
         held.resume()
-        for job in (frozen, held):
-            ended(job, JobStatus.SUCCEED)
-        assert printed(frozen)[1:] == NUMBERS
+        ended(held, JobStatus.SUCCEED)
         assert printed(held) == ["held"]
 
-    @pytest.mark.parametrize("engine", COUNTING)
+    @pytest.mark.parametrize("engine", ENGINES)
     def test_a_job_runs_on_in_its_runner_while_there_is_no_server(
-        self, own_service: Service, engine: str
+        self, crashing: Service, engine: str
     ) -> None:
-        job = _counting(own_service.alice, engine)
-        lines, pid = log_lines(job), _pid(job)
-        own_service.server.kill()
+        job = CountingJob(crashing.alice, engine)
+        lines, pid = log_lines(job.handle), job.pid
+        crashing.server.kill()
         assert not gone([pid])
-        own_service.start_server()
-        ended(job, JobStatus.SUCCEED)
-        assert printed(job) == [str(pid), *NUMBERS]
-        after = log_lines(job)
-        assert after[: len(lines)] == lines
-        assert [line.number for line in after] == list(range(1, len(after) + 1))
-        assert job.get().attempt == 1
+        crashing.start_server()
+        job.goes_on()
+        job.finish()
+        assert log_lines(job.handle)[: len(lines)] == lines
+        assert job.handle.get().attempt == 1
 
-    def test_a_job_that_ends_meanwhile_has_its_end_and_results(self, own_service: Service) -> None:
-        client = own_service.alice.client
+    def test_a_job_that_ends_meanwhile_has_its_end_and_results(self, crashing: Service) -> None:
+        client = crashing.alice.client
         code = "SELECT sum(a.range * b.range) FROM range(20000) a, range(20000) b; SELECT 1 AS one"
-        query = client.submit(code, engine="duckdb")
-        failing = client.submit("echo x; sleep 0.3; exit 7", engine="shell")
+        query = client.submit(code, engine="duckdb", creator=new_creator())
+        go = crashing.directory / "go"
+        code = f"echo x; until [ -e {go} ]; do sleep 0.02; done; exit 7"
+        failing = client.submit(code, engine="shell", creator=new_creator())
         became(query, JobStatus.RUNNING)
         said(failing, "x")
-        pids = [one.pid for one in own_service.job_processes(failing)]
-        own_service.server.kill()
+        pids = [one.pid for one in crashing.job_processes(failing)]
+        crashing.server.kill()
+        go.touch()
         until(lambda: gone(pids), "the job ends without a server")
-        own_service.start_server()
+        crashing.start_server()
         ended(failing, JobStatus.FAILED)
         error = failing.get().error
         assert error is not None
@@ -124,93 +127,97 @@ class TestKilledServer:
         ]
 
     def test_the_session_and_its_variables_are_there_for_the_next_job(
-        self, own_service: Service
+        self, crashing: Service
     ) -> None:
-        client = own_service.alice.client
-        ended(client.submit("kept = 41", engine="python"), JobStatus.SUCCEED)
-        own_service.restart_server()
-        after = client.submit("print(kept + 1)", engine="python")
+        client, creator = crashing.alice.client, new_creator()
+        first = client.submit("kept = 41", engine="python", creator=creator)
+        ended(first, JobStatus.SUCCEED)
+        crashing.restart_server()
+        after = client.submit("print(kept + 1)", engine="python", creator=creator)
         ended(after, JobStatus.SUCCEED)
         assert printed(after) == ["42"]
 
-    def test_a_killed_job_stays_killed(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
+    def test_a_killed_job_stays_killed(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice).handle
         job.kill()
         lines = texts(job)
-        own_service.restart_server()
+        crashing.restart_server()
         assert job.status() is JobStatus.CANCELLED
         assert texts(job) == lines
 
-    def test_a_job_can_be_killed_and_paused_after_it(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
-        own_service.restart_server()
-        job.pause()
-        assert psutil.Process(_pid(job)).status() == psutil.STATUS_STOPPED
-        job.resume()
-        job.kill()
-        assert job.status() is JobStatus.CANCELLED
-        assert gone([_pid(job)])
+    def test_a_job_can_be_paused_and_killed_after_it(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
+        assert job.pid
+        crashing.restart_server()
+        job.handle.pause()
+        assert psutil.Process(job.pid).status() == psutil.STATUS_STOPPED
+        job.handle.resume()
+        job.handle.kill()
+        assert job.handle.status() is JobStatus.CANCELLED
+        assert gone([job.pid])
 
-    def test_submits_that_go_on_through_it_make_each_job_once(self, own_service: Service) -> None:
-        client = own_service.alice.client
+    def test_submits_that_go_on_through_it_make_each_job_once(self, crashing: Service) -> None:
+        client, creator = crashing.alice.client, new_creator()
         acknowledged: list[tuple[str, int]] = []
-        with _submitting(client, acknowledged):
+        with _submitting(client, creator, acknowledged):
             for _ in range(2):
                 _wait_for_more(acknowledged)
-                own_service.restart_server()
+                crashing.restart_server()
             _wait_for_more(acknowledged)
-        listed = [job.task_id for job in client.list_jobs(page_size=1_000)]
+        listed = [job.task_id for job in client.list_jobs(creator=creator, page_size=1_000)]
         assert len(listed) == len(set(listed))
         assert {task_id for _, task_id in acknowledged} <= set(listed)
         for request_id, task_id in acknowledged[::10]:
-            again = client.submit("exit 0", engine="shell", request_id=request_id)
-            assert again.task_id == task_id
-        for _, task_id in acknowledged:
+            assert _submit(client, creator, request_id) == task_id
+        for task_id in listed:
             ended(client.job(task_id), JobStatus.SUCCEED)
 
 
 class TestFollowers:
-    def test_by_grpc_see_each_line_once_over_a_crash(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
+    def test_by_grpc_see_each_line_once_over_a_crash(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
         lines: list[LogLine] = []
-        follower = threading.Thread(target=lambda: lines.extend(job.follow_log()))
+        follower = threading.Thread(target=lambda: lines.extend(job.handle.follow_log()))
         follower.start()
-        own_service.restart_server()
+        crashing.restart_server()
+        job.goes_on()
+        job.finish()
         follower.join()
-        assert lines == log_lines(job)
-        assert [line.text for line in lines if line.text.isdigit()][1:] == NUMBERS
+        assert lines == log_lines(job.handle)
 
-    def test_by_grpc_from_a_line_on_see_the_rest_alone(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
-        first = list(itertools.islice(job.follow_log(), 4))
-        own_service.restart_server()
-        rest = list(job.follow_log(first[-1].number + 1))
-        assert first + rest == log_lines(job)
+    def test_by_grpc_from_a_line_on_see_the_rest_alone(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
+        first = list(itertools.islice(job.handle.follow_log(), 4))
+        crashing.restart_server()
+        job.let_go()
+        rest = list(job.handle.follow_log(first[-1].number + 1))
+        assert first + rest == log_lines(job.handle)
 
     @pytest.mark.parametrize("part", ["server", "gateway"])
     def test_by_server_sent_events_see_each_line_once_over_a_crash(
-        self, own_service: Service, part: str
+        self, crashing: Service, part: str
     ) -> None:
-        job = _counting(own_service.alice)
-        restart = own_service.restart_server if part == "server" else own_service.restart_gateway
-        events = _follow_events(own_service, job, restart)
-        assert _lines(events) == texts(job)
-        assert events[-1].name == "end"
+        job = CountingJob(crashing.alice)
+        restart = crashing.restart_server if part == "server" else crashing.restart_gateway
+        events = _follow_events(crashing.alice, job, restart)
+        assert _lines(events) == texts(job.handle)
         assert events[-1].data == {"status": "Succeed"}
 
-    def test_of_progress_and_of_the_job_see_its_end(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
+    def test_of_progress_and_of_the_job_see_its_end(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
+        handle = job.handle
         states: dict[str, JobStatus] = {}
         followers = [
             threading.Thread(
-                target=lambda: states.update(progress=[*job.follow_progress()][-1].status)
+                target=lambda: states.update(progress=[*handle.follow_progress()][-1].status)
             ),
-            threading.Thread(target=lambda: states.update(job=[*job.watch()][-1].status)),
-            threading.Thread(target=lambda: states.update(wait=job.wait().status)),
+            threading.Thread(target=lambda: states.update(job=[*handle.watch()][-1].status)),
+            threading.Thread(target=lambda: states.update(wait=handle.wait().status)),
         ]
         for follower in followers:
             follower.start()
-        own_service.restart_server()
+        crashing.restart_server()
+        job.finish()
         for follower in followers:
             follower.join()
         assert states == dict.fromkeys(("progress", "job", "wait"), JobStatus.SUCCEED)
@@ -223,7 +230,7 @@ class TestKilledRunner:
         self, service: Service, alice: Caller, engine: str, parts: slice
     ) -> None:
         creator = new_creator()
-        other = _counting(alice)
+        other = CountingJob(alice)
         job = alice.client.submit(DETACHED[engine], engine=engine, creator=creator)
         said(job, "started")
         _kill_runner(service, job.get().session_id, parts)
@@ -233,22 +240,23 @@ class TestKilledRunner:
         assert "SIGKILL" in error.message
         assert error.message in texts(job)[-1]
         until(lambda: gone(map(int, printed(job)[:-1])), "the job's own processes are gone")
-        ended(other, JobStatus.SUCCEED)
+        other.goes_on()
+        other.finish()
         again = alice.client.submit(
             ":" if engine == "shell" else "1", engine=engine, creator=creator
         )
         ended(again, JobStatus.SUCCEED)
 
     def test_while_there_is_no_server_fails_the_job_at_the_next_start(
-        self, own_service: Service
+        self, crashing: Service
     ) -> None:
-        job = own_service.alice.client.submit(DETACHED["shell"], engine="shell")
+        job = crashing.alice.client.submit(DETACHED["shell"], engine="shell", creator=new_creator())
         said(job, "started")
         pids = [int(pid) for pid in printed(job)[:-1]]
         session_id = job.get().session_id
-        own_service.server.kill()
-        _kill_runner(own_service, session_id)
-        own_service.start_server()
+        crashing.server.kill()
+        _kill_runner(crashing, session_id)
+        crashing.start_server()
         ended(job, JobStatus.FAILED)
         error = job.get().error
         assert error is not None
@@ -257,50 +265,44 @@ class TestKilledRunner:
 
 
 class TestKilledGateway:
-    def test_leaves_jobs_and_grpc_alone_and_works_again(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
-        own_service.gateway.kill()
-        assert job.status() is JobStatus.RUNNING
-        own_service.start_gateway()
-        rest = own_service.alice.rest
-        assert rest.get(f"{job.exec_id}/status").data["status"] == "Running"
-        assert rest.get(f"{job.exec_id}/kill").is_ok
+    def test_leaves_jobs_and_grpc_alone_and_works_again(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
+        crashing.gateway.kill()
+        job.goes_on()
+        crashing.start_gateway()
+        rest = crashing.alice.rest
+        assert rest.get(f"{job.handle.exec_id}/status").data["status"] == "Running"
+        assert rest.get(f"{job.handle.exec_id}/kill").is_ok
 
-    def test_answers_503_while_the_server_is_away(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
-        rest = own_service.alice.rest
-        assert rest.get(f"{job.exec_id}/status").is_ok
-        own_service.server.kill()
-        away = rest.get(f"{job.exec_id}/status")
+    def test_that_lives_answers_503_while_the_server_is_away(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
+        path, rest = f"{job.handle.exec_id}/status", crashing.alice.rest
+        assert rest.get(path).is_ok
+        crashing.server.kill()
+        away = rest.get(path)
         assert (away.http, away.status) == (503, 1)
-        own_service.start_server()
-        until(lambda: rest.get(f"{job.exec_id}/status").is_ok, "the gateway finds the server again")
-        job.kill()
+        crashing.start_server()
+        until(lambda: rest.get(path).is_ok, "the gateway finds the server again")
+        job.handle.kill()
 
 
 class TestOrderlyRestart:
-    def test_keeps_running_jobs_running(self, own_service: Service) -> None:
-        job = _counting(own_service.alice)
-        pid = _pid(job)
-        assert own_service.server.stop() == 0
+    def test_keeps_running_jobs_running(self, crashing: Service) -> None:
+        job = CountingJob(crashing.alice)
+        pid = job.pid
+        assert crashing.server.stop() == 0
         assert not gone([pid])
-        own_service.start_server()
-        ended(job, JobStatus.SUCCEED)
-        assert printed(job)[1:] == NUMBERS
+        crashing.start_server()
+        job.goes_on()
+        job.finish()
 
-    def test_without_a_job_leaves_no_process(self, own_service: Service) -> None:
+    def test_without_a_job_leaves_no_process(self, crashing: Service) -> None:
         for engine, code in (("shell", ":"), ("python", "1"), ("duckdb", "SELECT 1")):
-            ended(own_service.alice.client.submit(code, engine=engine), JobStatus.SUCCEED)
-        assert own_service.footprint.runners()
-        own_service.stop()
-        own_service.footprint.assert_clean()
-        assert list((own_service.data_dir / "sessions").iterdir()) == []
-        own_service.start()
-
-
-def _pid(job: JobHandle) -> int:
-    """The process of a counting job, which tells it first."""
-    return int(printed(job)[0])
+            ended(crashing.alice.client.submit(code, engine=engine), JobStatus.SUCCEED)
+        assert crashing.footprint.runners()
+        crashing.stop()
+        crashing.footprint.assert_clean()
+        assert list(crashing.sessions_dir.iterdir()) == []
 
 
 def _kill_runner(service: Service, session_id: str, parts: slice = slice(2)) -> None:
@@ -312,7 +314,9 @@ def _kill_runner(service: Service, session_id: str, parts: slice = slice(2)) -> 
 
 
 @contextmanager
-def _submitting(client: Client, acknowledged: list[tuple[str, int]]) -> Iterator[None]:
+def _submitting(
+    client: Client, creator: str, acknowledged: list[tuple[str, int]]
+) -> Iterator[None]:
     """Submits job after job; notes the request id and the taskID of each that was acknowledged."""
     stop = threading.Event()
 
@@ -320,8 +324,8 @@ def _submitting(client: Client, acknowledged: list[tuple[str, int]]) -> Iterator
         for number in itertools.count():
             if stop.is_set():
                 return
-            request_id = f"request-{number}"
-            acknowledged.append((request_id, _submit_until_acknowledged(client, request_id)))
+            request_id = f"{creator}-{number}"
+            acknowledged.append((request_id, _submit(client, creator, request_id)))
 
     thread = threading.Thread(target=submit)
     thread.start()
@@ -337,25 +341,31 @@ def _wait_for_more(acknowledged: Sized) -> None:
     until(lambda: len(acknowledged) >= enough, "ten more submits are acknowledged")
 
 
-def _submit_until_acknowledged(client: Client, request_id: str) -> int:
+def _submit(client: Client, creator: str, request_id: str) -> int:
+    """Submits until that is acknowledged, which it is once."""
     while True:
         with contextlib.suppress(Unavailable):
-            return client.submit("exit 0", engine="shell", request_id=request_id).task_id
+            job = client.submit("exit 0", engine="shell", creator=creator, request_id=request_id)
+            return job.task_id
 
 
-def _follow_events(service: Service, job: JobHandle, crash: Callable[[], None]) -> list[Event]:
+def _follow_events(caller: Caller, job: CountingJob, crash: Callable[[], None]) -> list[Event]:
     """The events of a log for a reader that comes back after a crash in the midst of them."""
+    path = f"{job.handle.exec_id}/log/stream"
     events: list[Event] = []
-    crashed = False
+    crashed_at = 0
     while not events or events[-1].name != "end":
         last_id = events[-1].id if events else ""
         with contextlib.suppress(httpx.TransportError):
-            for event in service.alice.rest.events(f"{job.exec_id}/log/stream", last_id=last_id):
+            for event in caller.rest.events(path, last_id=last_id):
                 if event.name != "error":
                     events.append(event)
-                if not crashed and "20" in _lines(events):
+                count = len(_lines(events))
+                if not crashed_at and count > 10:
                     crash()
-                    crashed = True
+                    crashed_at = count
+                if crashed_at and count > crashed_at + 10:
+                    job.let_go()
     return events
 
 

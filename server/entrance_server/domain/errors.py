@@ -60,9 +60,16 @@ class Removed(NotFound):
 
 
 class Unauthenticated(EntranceError):
-    """The call carries no credentials, or wrong ones."""
+    """The call carries no credentials, or wrong ones.
+
+    `about` is the user whom they are for, where there is one: for the audit log, never for callers.
+    """
 
     reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, *, reason: str | None = None, about: str = "") -> None:
+        super().__init__(message, reason=reason)
+        self.about = about
 
 
 class PermissionDenied(EntranceError):

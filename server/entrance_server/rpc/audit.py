@@ -19,7 +19,6 @@ from google.rpc import code_pb2
 from entrance.v1 import entrance_pb2 as pb
 from entrance_server.domain.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from entrance_server.domain.ids import task_id_of
-from entrance_server.domain.users import is_user_name
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.edge import Context, Handler, Method
 from entrance_server.service.job_log import utc_now
@@ -65,8 +64,9 @@ class Audit:
                 if acts or isinstance(error, Unauthenticated | PermissionDenied):
                     known = errors.known(error)
                     code = errors.code_of(known) if known else grpc.StatusCode.INTERNAL
+                    about = error.about if isinstance(error, Unauthenticated) else ""
                     reason = known.reason if known else ""
-                    self._tell(method, rpc, request, context, code, reason)
+                    self._tell(method, rpc, request, context, code, reason=reason, about=about)
                 raise
             if acts:
                 self._tell(method, rpc, request, context, response=response)
@@ -81,7 +81,9 @@ class Audit:
         request: Any,
         context: Context,
         code: grpc.StatusCode = grpc.StatusCode.OK,
+        *,
         reason: str = "",
+        about: str = "",
         response: Any = None,
     ) -> None:
         entry: dict[str, object] = {
@@ -92,14 +94,22 @@ class Audit:
         }
         if reason:
             entry["reason"] = reason
-        if code is not grpc.StatusCode.OK and not caller.user():
-            unrecorded = self._anonymous.take()
-            if unrecorded is None:
-                return
-            if unrecorded:
-                entry["unrecorded"] = unrecorded
+        if code is not grpc.StatusCode.OK and caller.grant() is None:
+            self._tell_anonymous(entry, about)
+            return
         for subject in _subjects(rpc, request, response):
             self._sink.write({**entry, **subject})
+
+    def _tell_anonymous(self, entry: dict[str, object], about: str) -> None:
+        """Tells nothing that a stranger sent, since it may be a secret in the wrong place."""
+        unrecorded = self._anonymous.take()
+        if unrecorded is None:
+            return
+        if unrecorded:
+            entry["unrecorded"] = unrecorded
+        if about:
+            entry["target"] = about
+        self._sink.write(entry)
 
 
 class _Rate:
@@ -182,8 +192,7 @@ def _fields(message: Message) -> dict[str, object]:
         elif field.name in _JOB_FIELDS:
             told["job"] = _job(value)
         elif field.name in _NAME_FIELDS:
-            # who puts a password into the wrong field does not find it here
-            told["target"] = value if is_user_name(value) else "?"
+            told["target"] = value[:LONGEST]
         elif field.name in _PLAIN_FIELDS:
             told[field.name] = _plain(value)
     return told

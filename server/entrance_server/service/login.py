@@ -57,12 +57,15 @@ class LoginService:
         with self._attempts.attempt(name, address):
             if encrypted:
                 password = await self._key.decrypt(password)
-            password_hash = await self._password_hash(name)
+            user = await self._store.get_user(name) if is_user_name(name) else None
+            password_hash = user.password_hash if user and not user.disabled else None
             is_right = await self._passwords.matches(password_hash, password)
             view = await self._open(name, password_hash) if is_right and password_hash else None
             if view is None:
                 raise errors.Unauthenticated(
-                    "The user name or the password is wrong.", reason="WRONG_PASSWORD"
+                    "The user name or the password is wrong.",
+                    reason="WRONG_PASSWORD",
+                    about=user.name if user else "",
                 )
             return view
 
@@ -74,11 +77,6 @@ class LoginService:
     async def public_key(self) -> str:
         """The key by which a password may be encrypted: SubjectPublicKeyInfo, DER in base64."""
         return await self._key.public()
-
-    async def _password_hash(self, name: str) -> str | None:
-        """The hash that a password must match; None lets nobody in."""
-        user = await self._store.get_user(name) if is_user_name(name) else None
-        return user.password_hash if user is not None and not user.disabled else None
 
     async def _open(self, name: str, password_hash: str) -> LoginView | None:
         """Opens a session, unless the user was changed while his password was checked."""

@@ -72,5 +72,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     source: Any = Pipe  # the other methods are not called
     if options.file:
-        source = partial(Memory, options.file, options.piece)
+        memory: Any = Memory
+        source = partial(memory, options.file, options.piece)
     asyncio.run(serve(source(), options.ready_file))

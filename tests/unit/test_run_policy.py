@@ -21,7 +21,7 @@ NOTHING = RunPolicy()
 BOTH = RunPolicy(running_timeout=HOUR, queuing_timeout=MINUTE)
 
 
-def policy(default: RunPolicy = NOTHING, **labels: str) -> RunPolicy:
+def policy(default: RunPolicy = NOTHING, /, **labels: str) -> RunPolicy:
     return RunPolicies(default).of(labels)
 
 

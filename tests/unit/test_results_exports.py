@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -272,6 +272,28 @@ async def test_a_table_that_is_gone_is_unavailable(place: Place) -> None:
     with pytest.raises(ResultUnavailable):
         async for _ in place.exports.workbook(JOB, table, sheet_name="x", null="", limit=None):
             pass
+
+
+async def test_a_workbook_waits_for_its_turn_and_says_that_it_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrance_server.results.exports.SILENCE", 0.0)
+    table = place.put(pa.table({"n": [1]}))
+    exports = Exports(place.files, place.scratch, max_workbooks=1)
+
+    def workbook() -> AsyncGenerator[bytes, None]:
+        return exports.workbook(JOB, table, sheet_name="x", null="", limit=None)
+
+    async with exports, aclosing(workbook()) as first, aclosing(workbook()) as given_up:
+        await anext(first)
+        assert await anext(given_up) == b""
+        await given_up.aclose()
+        async with aclosing(workbook()) as second:
+            assert await anext(second) == b""
+            assert len(list(place.scratch.iterdir())) <= 1
+            async for _ in first:
+                pass
+            assert b"".join([piece async for piece in second]).startswith(b"PK")
 
 
 async def test_exports_advance_together(place: Place) -> None:

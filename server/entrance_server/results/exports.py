@@ -25,13 +25,17 @@ SILENCE = 5.0  # seconds after which an empty piece tells that an export goes on
 class Exports:
     """Makes exports of result files, a few batches of rows at a time, so that all of them advance.
 
+    Workbooks take room on the disk while they are made; so there are few at once, and others wait.
     An async context manager: entering it empties its directory, which it alone uses.
     """
 
-    def __init__(self, files: ResultFiles, directory: Path, *, workers: int = 2) -> None:
+    def __init__(
+        self, files: ResultFiles, directory: Path, *, workers: int = 2, max_workbooks: int = 8
+    ) -> None:
         self._files = files
         self._directory = directory
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="exports")
+        self._turns = asyncio.Semaphore(max_workbooks)
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(_make_empty, self._directory)
@@ -75,9 +79,16 @@ class Exports:
             null=null,
             limit=limit,
         )
-        async with aclosing(self._sent(made)) as sent:
-            async for piece in sent:
-                yield piece
+        turn = asyncio.create_task(self._turns.acquire())
+        try:
+            while not (await asyncio.wait({turn}, timeout=SILENCE))[0]:
+                yield b""
+            async with aclosing(self._sent(made)) as sent:
+                async for piece in sent:
+                    yield piece
+        finally:
+            if not turn.cancel():
+                self._turns.release()
 
     async def _sent(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from entrance.cli.exits import ExitCode
 from tests.support.certificates import Certified
 from tests.support.command import Command
 from tests.support.waiting import PATIENCE, until
@@ -188,28 +189,41 @@ class TestByTls:
         return Certified(tmp_path / "tls")
 
     @pytest.fixture
-    def serve(self, command: Command, tmp_path: Path, certified: Certified) -> Iterator[Serve]:
+    def caller(self, tmp_path: Path) -> Certified:
+        """A caller with a certificate by an authority of its own."""
+        return Certified(tmp_path / "caller", names=["caller.example"])
+
+    @pytest.fixture
+    def serve(
+        self, command: Command, tmp_path: Path, certified: Certified, caller: Certified
+    ) -> Iterator[Serve]:
         own = ("--tls-cert", str(certified.certificate), "--tls-key", str(certified.key))
-        service = Serve(command, tmp_path / "data", *FREE_PORTS, "--host", "0.0.0.0", *own)
+        tls = (*own, "--tls-client-ca", str(caller.authorities))
+        service = Serve(command, tmp_path / "data", *FREE_PORTS, "--host", "0.0.0.0", *tls)
         yield service
         service.process.terminate()
         service.end()
 
     def test_it_serves_both_protocols(
-        self, serve: Serve, command: Command, certified: Certified
+        self, serve: Serve, command: Command, certified: Certified, caller: Certified
     ) -> None:
         endpoints = serve.endpoints()
         assert endpoints["grpc"]["tls"]
         assert endpoints["http"]["tls"]
 
         health = f"https://127.0.0.1:{endpoints['http']['port']}/health"
-        trust = ssl.create_default_context(cafile=certified.authorities)
-        answer = urllib.request.urlopen(health, timeout=PATIENCE, context=trust)
+        context = ssl.create_default_context(cafile=certified.authorities)
+        answer = urllib.request.urlopen(health, timeout=PATIENCE, context=context)
         assert json.load(answer)["status"] == 0
         target = ("--target", f"127.0.0.1:{endpoints['grpc']['port']}")
-        done = command.run("engines", *target, "--tls-ca", certified.authorities)
+        trust = ("--tls-ca", str(certified.authorities))
+        own = ("--tls-cert", str(caller.certificate), "--tls-key", str(caller.key))
+        done = command.run("engines", *target, *trust, *own)
         assert "duckdb" in done.text, done.stderr
-        assert command.run("engines", *target, "--tls-ca", certified.certificate.parent).code == 1
+        for others in (trust, ("--tls-ca", str(caller.authorities), *own), ()):
+            refused = command.run("engines", *target, *others)
+            assert refused.code == ExitCode.REFUSED
+            assert "Is it running?" in refused.stderr
 
     def test_the_data_directory_alone_still_tells_the_command_all_it_needs(
         self, serve: Serve, command: Command
@@ -217,6 +231,20 @@ class TestByTls:
         serve.endpoints()
         done = command.run("submit", "-e", "echo hello", "--engine", "shell", "-f")
         assert "hello" in done.lines, done.stderr
+
+
+def test_a_token_goes_to_another_machine_by_tls_or_a_plain_word_alone(command: Command) -> None:
+    call = ("list", "--target", "service.example:1", "--token", "ent_x")
+    done = command.run(*call)
+    assert done.code != 0
+    assert "The token would go to service.example:1 in clear" in done.stderr.replace("\n", " ")
+    assert "in clear" not in command.run(*call, "--insecure").stderr
+
+
+def test_a_certificate_without_its_key_is_refused(command: Command, tmp_path: Path) -> None:
+    done = command.run("list", "--tls-cert", tmp_path / "own.pem")
+    assert done.code == ExitCode.USAGE
+    assert "a certificate without its key" in done.stderr
 
 
 @pytest.mark.parametrize("part", ["serve", "server", "gateway"])

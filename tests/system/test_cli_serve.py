@@ -247,23 +247,19 @@ def test_a_certificate_without_its_key_is_refused(command: Command, tmp_path: Pa
     assert "a certificate without its key" in done.stderr
 
 
-@pytest.mark.parametrize("part", ["serve", "server", "gateway"])
-def test_beyond_this_machine_it_starts_by_tls_or_a_plain_word_alone(
-    command: Command, part: str
-) -> None:
-    done = command.run(part, "--host", "0.0.0.0")
+def test_beyond_this_machine_it_starts_by_tls_or_a_plain_word_alone(command: Command) -> None:
+    done = command.run("serve", "--host", "0.0.0.0")
 
     assert done.code == 1
     assert "on 0.0.0.0 without TLS" in done.stderr
     assert "--insecure" in done.stderr
 
 
-@pytest.mark.parametrize("part", ["server", "gateway"])
 def test_a_certificate_that_can_not_be_used_ends_it_with_what_to_change(
-    command: Command, tmp_path: Path, part: str
+    command: Command, tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing.pem"
-    done = command.run(part, "--tls-cert", missing, "--tls-key", missing)
+    done = command.run("gateway", "--tls-cert", missing, "--tls-key", missing)
 
     assert done.code == 1
     assert "missing.pem can't be used: No such file or directory" in done.stderr.replace("\n", " ")

@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from entrance.tls import TlsContent
-from entrance_gateway import errors, tls
+from entrance_gateway import envelope, errors, tls
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata
 from entrance_gateway.line import Line
-from entrance_gateway.operations import Operation
+from entrance_gateway.operations import WHO_CALLS, Operation
 from entrance_gateway.tunnel import CallFailed, NoTunnel
 
 _HEALTH_RPC = "/grpc.health.v1.Health/Check"
@@ -56,6 +56,18 @@ class Backend:
         if self._line is None:
             raise RuntimeError("the line opens when the application starts")
         return self._line
+
+    async def check_caller(self, metadata: Metadata) -> None:
+        """Asks the server whether it knows a caller; any other trouble is not told here.
+
+        Raises:
+            Refusal: it does not.
+        """
+        try:
+            await self.call(WHO_CALLS, WHO_CALLS.request_class(), metadata)
+        except errors.Refusal as refusal:
+            if refusal.outcome is envelope.NOT_LOGGED_IN:
+                raise
 
     async def call(self, operation: Operation, request: Message, metadata: Metadata) -> Message:
         """The answer of a unary RPC.

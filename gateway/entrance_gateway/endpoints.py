@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,20 @@ class Endpoint(ABC):
             self.gateway.origins.check(request, acts=not self.operation.reads)
         return metadata
 
+    @asynccontextmanager
+    async def reading(self, metadata: Metadata) -> AsyncIterator[None]:
+        """Within, the request is read; a caller who is not known is told that before what is wrong.
+
+        Raises:
+            Refusal: the request is wrong, or its caller is not known.
+        """
+        try:
+            yield
+        except errors.Refusal:
+            if not self.operation.is_open:
+                await self.gateway.backend.check_caller(metadata)
+            raise
+
     def from_query(self, request: Request) -> Message:
         """The RPC's request for one without a body."""
         query = request.query_params.multi_items()
@@ -81,7 +95,8 @@ class Call(Endpoint):
         """Translates the request, calls, and answers in the envelope."""
         request = Request(scope, receive)
         metadata = self.metadata(request)
-        asked, spelling = await self._asked(request)
+        async with self.reading(metadata):
+            asked, spelling = await self._asked(request)
         with errors.spelled(spelling):
             answer = await self.gateway.backend.call(self.operation, asked, metadata)
         words, data = render.words_of(self.operation.name), render.data_of(answer, asked)
@@ -113,12 +128,14 @@ class Follow(Endpoint):
         if last_id == events.END_ID:
             await Response(status_code=204)(scope, receive, send)
             return
-        asked = self.from_query(request)
-        events.go_on(asked, last_id)
+        metadata = self.metadata(request)
+        async with self.reading(metadata):
+            asked = self.from_query(request)
+            events.go_on(asked, last_id)
         async with self.gateway.backend.stream(
             self.operation,
             asked,
-            self.metadata(request),
+            metadata,
             until=self.gateway.closing,
             patient=bool(last_id),
         ) as stream:
@@ -149,8 +166,9 @@ class Download(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the file as it comes; an error on the way breaks the answer off visibly."""
         request = Request(scope, receive)
-        asked = self.from_query(request)
         metadata = self.metadata(request)
+        async with self.reading(metadata):
+            asked = self.from_query(request)
         async with self.gateway.backend.stream(self.operation, asked, metadata) as stream:
             first = await self._next(stream)
             if first is None:

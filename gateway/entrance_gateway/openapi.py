@@ -21,7 +21,6 @@ _ABOUT = (
     "`id` is an execID or a taskID. In requests null is the same as leaving out, numbers and "
     "booleans may be texts, and unknown fields are passed over."
 )
-_OPEN = "Needs no credentials."  # what the comment of such an RPC says
 _SCHEMES: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "tokenCode": {"type": "apiKey", "in": "header", "name": "Token-Code"},
@@ -101,13 +100,12 @@ class _Document:
     def _operation(self, operation: Operation) -> Schema:
         comment = self._comments[operation.name]
         summary, _, rest = comment.partition(". ")
-        is_open = _OPEN in comment
         return {
             "operationId": _last(operation.name),
             "tags": [_last(_service(operation))],
             "summary": summary.removesuffix("."),
             **({"description": rest} if rest else {}),
-            **({"security": []} if is_open else {}),
+            **({"security": []} if operation.is_open else {}),
             "parameters": self._parameters(operation),
             **({"requestBody": self._body(operation)} if operation.has_body else {}),
             "responses": {

@@ -24,6 +24,8 @@ SERVICES: Sequence[ServiceDescriptor] = (
     operation_pb2.DESCRIPTOR.services_by_name["OperationService"],
 )
 
+# RPCs of whose callers the server asks no credentials; it decides that, and not the gateway.
+_OPEN = frozenset({"entrance.v1.UserService.Login", "entrance.v1.UserService.GetPublicKey"})
 _VERBS = ("get", "post", "put", "patch", "delete")
 
 
@@ -48,6 +50,11 @@ class Operation:
         Some operations are documented as GET although they act: a HEAD must not reach them.
         """
         return (self.verb, "HEAD") if self.verb == "GET" and self.reads else (self.verb,)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it needs no credentials."""
+        return self.name in _OPEN
 
     @property
     def asks_beside_path(self) -> bool:
@@ -91,3 +98,6 @@ def _operation(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Operation:
         request_class=GetMessageClass(method.input_type),
         response_class=GetMessageClass(method.output_type),
     )
+
+
+WHO_CALLS = next(one for one in operations_of(SERVICES) if one.name.endswith(".GetUserInfo"))

@@ -89,7 +89,8 @@ class Service:
     async def answers(
         self, method: MethodDescriptor, request: Message, context: Context
     ) -> AsyncGenerator[Message, None]:
-        self.requests.append(request)
+        if method.name != "GetUserInfo":  # by which the gateway asks who calls
+            self.requests.append(request)
         self.peers.add(context.peer())
         self.metadata = {
             str(name): str(value) for name, value in context.invocation_metadata() or ()

@@ -57,6 +57,7 @@ HEADER_VALUES = st.binary(max_size=100).filter(
     lambda value: not any(byte in b"\r\n\0" for byte in value)
 )
 
+OPEN = ("Login", "GetPublicKey")  # of whose callers no credentials are asked
 ROUTES = list(routes())
 # without Login, whose attempts are counted, so that a later test's would be refused
 POSTED = [route for route in ROUTES if route.verb == "POST" and route.rpc != "Login"]
@@ -358,6 +359,26 @@ class TestHeaders:
 
 
 class TestCredentials:
+    @MANY
+    @given(
+        route=st.sampled_from([route for route in ROUTES if route.rpc not in OPEN]),
+        query=st.dictionaries(st.sampled_from(["size", "fromLine", "pageSize", "taskID"]), TEXT),
+        body=st.binary(max_size=100),
+        token=st.sampled_from(["", "Bearer ent_forged"]),
+    )
+    def test_a_stranger_is_told_nothing_of_what_else_is_wrong(
+        self,
+        service: Service,
+        dave: Caller,
+        route: Route,
+        query: dict[str, str],
+        body: bytes,
+        token: str,
+    ) -> None:
+        target = f"{route.target('1')}?{urlencode(query)}"
+        content = body if route.verb == "POST" else b""
+        refused(send(service, dave, route.verb, target, content, Authorization=token), 401)
+
     @MANY
     @given(data=st.data())
     def test_a_forged_token_is_told_nothing(

@@ -60,15 +60,21 @@ class Removed(NotFound):
 
 
 class Unauthenticated(EntranceError):
-    """The call carries no credentials, or wrong ones.
-
-    `about` is the user whom they are for, where there is one: for the audit log, never for callers.
-    """
+    """The call carries no credentials, or wrong ones."""
 
     reason = "UNAUTHENTICATED"
 
-    def __init__(self, message: str, *, reason: str | None = None, about: str = "") -> None:
-        super().__init__(message, reason=reason)
+
+class WrongPassword(Unauthenticated):
+    """Name and password of a login do not fit.
+
+    `about` is the user of that name, where there is one: for the audit log, never for callers.
+    """
+
+    reason = "WRONG_PASSWORD"
+
+    def __init__(self, *, about: str) -> None:
+        super().__init__("The user name or the password is wrong.")
         self.about = about
 
 

@@ -17,7 +17,12 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 
 from entrance.v1 import entrance_pb2 as pb
-from entrance_server.domain.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from entrance_server.domain.errors import (
+    InvalidRequest,
+    PermissionDenied,
+    Unauthenticated,
+    WrongPassword,
+)
 from entrance_server.domain.ids import task_id_of
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.edge import Context, Handler, Method
@@ -64,7 +69,7 @@ class Audit:
                 if acts or isinstance(error, Unauthenticated | PermissionDenied):
                     known = errors.known(error)
                     code = errors.code_of(known) if known else grpc.StatusCode.INTERNAL
-                    about = error.about if isinstance(error, Unauthenticated) else ""
+                    about = error.about if isinstance(error, WrongPassword) else ""
                     reason = known.reason if known else ""
                     self._tell(method, rpc, request, context, code, reason=reason, about=about)
                 raise

@@ -62,11 +62,7 @@ class LoginService:
             is_right = await self._passwords.matches(password_hash, password)
             view = await self._open(name, password_hash) if is_right and password_hash else None
             if view is None:
-                raise errors.Unauthenticated(
-                    "The user name or the password is wrong.",
-                    reason="WRONG_PASSWORD",
-                    about=user.name if user else "",
-                )
+                raise errors.WrongPassword(about=user.name if user else "")
             return view
 
     async def log_out(self, ticket: str) -> None:

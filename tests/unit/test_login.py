@@ -104,7 +104,7 @@ async def test_attempts_at_once_do_not_outrun_the_limit(known: Identities) -> No
     )
     assert sorted(type(outcome).__name__ for outcome in tried) == [
         *["TooManyAttempts"] * 7,
-        *["Unauthenticated"] * 3,
+        *["WrongPassword"] * 3,
     ]
 
 

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+import grpc
 import psutil
 
-from entrance.client import Client, JobHandle, JobStatus
+from entrance.client import Client, EntranceError, JobHandle, JobStatus, Unavailable
 from entrance_server.service.tokens import new_token
 from entrance_server.store import SqlStore
 from tests.support.command import Command
@@ -21,6 +22,7 @@ from tests.support.daemon import Daemon
 from tests.support.footprint import Footprint
 from tests.support.rest import Rest
 from tests.support.rpc import Rpc
+from tests.support.waiting import PATIENCE, until
 
 USERS = ("alice", "bob", "carol", "dave")  # callers without special rights
 HOST = "127.0.0.1"
@@ -61,10 +63,27 @@ class Caller:
             environment["ENTRANCE_TOKEN"] = self.token
         return Command(environment, self._service.directory)
 
+    def reconnect(self) -> None:
+        """Waits until connections over which the server was lost have found it again."""
+        if "client" in self.__dict__:
+            until(lambda: _answers(self.client), "the client finds the server again")
+        if "rpc" in self.__dict__:
+            grpc.channel_ready_future(self.rpc.channel).result(PATIENCE)
+
     def close(self) -> None:
         for connection in ("client", "rpc", "rest"):
             if connection in self.__dict__:
                 self.__dict__[connection].close()
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.engines()
+    except Unavailable:
+        return False
+    except EntranceError:  # a refusal is an answer
+        return True
+    return True
 
 
 class Service:
@@ -93,6 +112,8 @@ class Service:
         listen = ("--host", HOST, "--port", str(self.grpc_port))
         told = self.server.start("--data-dir", str(self.data_dir), *listen)
         self.grpc_port = told["port"]
+        for caller in self._callers:
+            caller.reconnect()
 
     def start_gateway(self) -> None:
         """Starts the gateway; at the port that it had before, if it ran before."""

@@ -17,7 +17,7 @@ from tests.support.counting import ENGINES, CountingJob
 from tests.support.footprint import gone
 from tests.support.jobs import became, ended, log_lines, new_creator, printed, said, texts
 from tests.support.rest import Event
-from tests.support.service import Caller, Service, running_service
+from tests.support.service import Caller, Service, end_all_jobs, running_service
 from tests.support.waiting import until
 
 DETACHED = {
@@ -38,13 +38,15 @@ def shared() -> Iterator[Service]:
 
 
 @pytest.fixture
-def crashing(shared: Service) -> Service:
+def crashing(shared: Service) -> Iterator[Service]:
     """A running service whose parts a test may kill; its tests share it, and no job."""
     if not shared.server.runs:
         shared.start_server()
     if not shared.gateway.runs:
         shared.start_gateway()
-    return shared
+    yield shared
+    if shared.server.runs:
+        end_all_jobs(shared)
 
 
 class TestKilledServer:

@@ -1,4 +1,4 @@
-"""A short campaign: random work under random faults breaks no rule. `make campaign` runs long ones."""
+"""A short campaign: random work under random faults breaks no rule."""
 
 from __future__ import annotations
 

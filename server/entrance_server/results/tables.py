@@ -1,7 +1,7 @@
 """Tables in Parquet files: their shape, pages of text, Arrow streams. Everything here blocks.
 
-A file may be far smaller than what it holds, as when one long text stands in every row. So texts
-are read by reference, and become values in parts that memory has room for.
+A file may be far smaller than what it holds, as when one long text stands in every row, and tells
+nothing of that. So it is read a few rows at a time.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
@@ -25,7 +22,8 @@ PIECE = 256 * 1024  # bytes of a stream that are handed on at a time
 _BUFFER = 256 * 1024  # bytes read of a column at a time
 _BATCH_BYTES = 1024 * 1024
 _BATCH_ROWS = 8192
-_VALUE_BYTES = 8  # that a value takes in memory at least, however a file packs it
+_READ_ROWS = 64  # a text that stands in all of them has 1 MiB at most, or else is not packed
+_VALUE_BYTES = 8  # that a value in a list takes in memory at least, however a file packs it
 _PAGE_ROWS = 1024
 _PAGE_CELLS = 128 * 1024  # of a batch that is made into text
 _CELL_BYTES = 8  # that a cell costs beside its text
@@ -42,7 +40,7 @@ def shape(path: Path) -> tuple[int, int]:
         pyarrow.ArrowException, OSError: the file is no readable Parquet.
     """
     with _opened(path) as table:
-        return table.metadata.num_rows, len(table.schema)
+        return table.metadata.num_rows, len(table.schema_arrow)
 
 
 def page(path: Path, offset: int, limit: int, max_bytes: int) -> list[list[str | None]]:
@@ -101,113 +99,66 @@ def arrow_stream(path: Path, offset: int) -> Generator[bytes, None, None]:
     """The rows from an offset on as an Arrow IPC stream, in pieces."""
     written = io.BytesIO()
     with _opened(path) as table:
-        with pa.ipc.new_stream(written, table.schema) as writer:
+        with pa.ipc.new_stream(written, table.schema_arrow) as writer:
             for batch in _batches(table, offset, _BATCH_ROWS):
                 writer.write_batch(batch)
                 yield from _taken(written)
         yield from _taken(written)
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """An open file, whose texts are read by reference, and its schema as it was written."""
-
-    file: pq.ParquetFile
-    schema: pa.Schema
-
-    @property
-    def metadata(self) -> pq.FileMetaData:
-        return self.file.metadata
-
-    def decoded(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """A batch with its values in place."""
-        columns = [
-            column if column.type == field.type else column.dictionary_decode().cast(field.type)
-            for column, field in zip(batch.columns, self.schema, strict=True)
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Table]:
+def _opened(path: Path) -> pq.ParquetFile:
     """Opens a table so that it is read bit by bit."""
-    with pq.ParquetFile(path) as written:
-        schema = written.schema_arrow
-    texts = [field.name for field in schema if _is_text(field.type)]
-    with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False, buffer_size=_BUFFER) as file:
-        yield _Table(file, schema)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        holds(kind)
-        for holds in (
-            types.is_string,
-            types.is_large_string,
-            types.is_binary,
-            types.is_large_binary,
-        )
-    )
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
 
 
 def _rows(
-    table: _Table, offset: int, limit: int, columns: slice = slice(None)
+    table: pq.ParquetFile, offset: int, limit: int, columns: slice = slice(None)
 ) -> Iterator[list[str | None]]:
     """Rows from an offset on, made in batches that suit the number of rows that is wanted."""
-    width = len(table.schema)
+    width = len(table.schema_arrow)
     for batch in _batches(table, offset, min(limit, _PAGE_ROWS, _PAGE_CELLS // max(width, 1))):
         for row in zip(*map(texts, batch.columns[columns]), strict=True):
             yield list(row)
 
 
-def _batches(table: _Table, offset: int, most: int) -> Iterator[pa.RecordBatch]:
-    """The rows from an offset on, at most so many in a batch. Row groups before it are not read."""
-    groups = list(range(table.metadata.num_row_groups))
+def _batches(table: pq.ParquetFile, offset: int, most: int) -> Iterator[pa.RecordBatch]:
+    """The rows from an offset on, in batches of moderate size, or about as many as are wanted."""
+    # joined, texts that are kept by reference would all be there at once when they are decoded
+    joins = not any(types.is_dictionary(field.type) for field in table.schema_arrow)
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in _small_batches(table, offset):
+        held.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= most or size >= _BATCH_BYTES or not joins:
+            yield pa.concat_batches(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _small_batches(table: pq.ParquetFile, offset: int) -> Iterator[pa.RecordBatch]:
+    """The rows from an offset on. Row groups before it are not read."""
+    groups = list(range(table.num_row_groups))
     while groups and offset >= (rows := table.metadata.row_group(groups[0]).num_rows):
         offset -= rows
         groups.pop(0)
-    rows = max(1, min(most, _rows_of_batch(table)))
-    for batch in table.file.iter_batches(rows, row_groups=groups, use_threads=False):
+    for batch in table.iter_batches(_rows_at_once(table), row_groups=groups, use_threads=False):
         if offset < batch.num_rows:
-            for part in _parts(batch.slice(offset)):
-                yield table.decoded(part)
+            yield batch.slice(offset)
         offset = max(offset - batch.num_rows, 0)
 
 
-def _rows_of_batch(table: _Table) -> int:
-    """How many rows make a batch of the wanted size, by the mean size of a row."""
-    groups = [table.metadata.row_group(n) for n in range(table.metadata.num_row_groups)]
-    columns = table.file.schema
-    nested = [n for n in range(len(columns)) if columns.column(n).max_repetition_level]
+def _rows_at_once(table: pq.ParquetFile) -> int:
+    """How many rows are read at once: fewer where rows, or the lists in them, are long."""
+    groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
+    columns = table.schema
+    lists = [n for n in range(len(columns)) if columns.column(n).max_repetition_level]
     packed = sum(group.total_byte_size for group in groups)
-    values = sum(group.column(n).num_values for n in nested for group in groups)
+    values = sum(group.column(n).num_values for n in lists for group in groups)
     size = max(packed, values * _VALUE_BYTES, 1)
     rows: int = _BATCH_BYTES * table.metadata.num_rows // size
-    return rows
-
-
-def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in parts whose texts are of the wanted size, or that are one row."""
-    sizes = [_text_sizes(column) for column in batch.columns if types.is_dictionary(column.type)]
-    known = [one for one in sizes if one is not None]
-    if sum(pc.sum(one).as_py() or 0 for one in known) <= _BATCH_BYTES:
-        yield batch
-        return
-    start = size = 0
-    for row, of_row in enumerate(map(sum, zip(*(one.to_pylist() for one in known), strict=True))):
-        if row > start and size + of_row > _BATCH_BYTES:
-            yield batch.slice(start, row - start)
-            start, size = row, 0
-        size += of_row
-    yield batch.slice(start)
-
-
-def _text_sizes(column: pa.DictionaryArray) -> pa.Array | None:
-    """The bytes of the text in each row; None where the values are of another kind."""
-    if not _is_text(column.type.value_type):
-        return None
-    sizes = pc.cast(pc.binary_length(column.dictionary), pa.int64())
-    return pc.fill_null(pc.take(sizes, column.indices), 0)
+    return max(1, min(_READ_ROWS, rows))
 
 
 def _taken(written: io.BytesIO) -> Iterator[bytes]:

@@ -38,11 +38,19 @@ class World:
         self.ended = service.alice.client.submit(code, engine="duckdb", creator=self.creator)
         ended(self.ended, JobStatus.SUCCEED)
         self._busy = new_creator()
+        self._waiting: list[JobHandle] = []
         stack.enter_context(busy_group(service.alice, self._busy))
+        stack.callback(self._end)
 
     def waiting(self) -> JobHandle:
         """A job that waits for its turn, which does not come."""
-        return self.service.alice.client.submit("exit 0", engine="shell", creator=self._busy)
+        client = self.service.alice.client
+        self._waiting.append(client.submit("exit 0", engine="shell", creator=self._busy))
+        return self._waiting[-1]
+
+    def _end(self) -> None:
+        """Kills what still waits, some of it paused."""
+        self.service.alice.client.kill_jobs(job.task_id for job in self._waiting)
 
     def user(self) -> str:
         """Somebody who was just added."""

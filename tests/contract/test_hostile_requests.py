@@ -22,8 +22,7 @@ from tests.support.jobs import new_creator, said
 from tests.support.raw_http import RawAnswer, exchange, request_of
 from tests.support.rest import ROOT
 from tests.support.routes import Route, routes
-from tests.support.service import Caller, Service
-from tests.support.waiting import until
+from tests.support.service import Caller, Service, end_all_jobs
 
 EXAMPLES = int(os.environ.get("ENTRANCE_EXAMPLES", "100"))
 MANY = settings(
@@ -86,12 +85,10 @@ def dave(service: Service) -> Caller:
 @pytest.fixture(scope="module")
 def running(service: Service) -> Iterator[JobHandle]:
     """A job of alice's that goes on, whatever others send."""
+    end_all_jobs(service)  # of earlier tests, since they would change
     client = service.alice.client
     job = client.submit("echo started; sleep 1000", engine="shell", creator=new_creator())
     said(job, "started")
-    unfinished = [status for status in JobStatus if not status.is_final]
-    admin = service.admin.client
-    until(lambda: len(list(admin.list_jobs(statuses=unfinished))) == 1, "earlier tests' jobs end")
     yield job
     job.kill()
 

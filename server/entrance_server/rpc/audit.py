@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -59,62 +58,46 @@ class Audit:
         acts = rpc is not None and _acts(rpc)
 
         async def call(request: Any, context: Context) -> Any:
+            response: Any = None
+            outcome: dict[str, object] = {"outcome": grpc.StatusCode.CANCELLED.name}
+            tells = acts
             try:
                 response = await handler(request, context)
-            except (grpc.aio.BaseError, asyncio.CancelledError):
-                if acts:
-                    self._tell(method, rpc, request, context, grpc.StatusCode.CANCELLED)
-                raise
+                outcome = {"outcome": grpc.StatusCode.OK.name}
+                return response
             except Exception as error:
-                if acts or isinstance(error, Unauthenticated | PermissionDenied):
-                    known = errors.known(error)
-                    code = errors.code_of(known) if known else grpc.StatusCode.INTERNAL
-                    about = error.about if isinstance(error, WrongPassword) else ""
-                    reason = known.reason if known else ""
-                    self._tell(method, rpc, request, context, code, reason=reason, about=about)
+                if not isinstance(error, grpc.aio.BaseError):
+                    outcome = _failure(error)
+                    tells = acts or isinstance(error, Unauthenticated | PermissionDenied)
                 raise
-            if acts:
-                self._tell(method, rpc, request, context, response=response)
-            return response
+            finally:
+                if tells:
+                    entry = {**self._begin(method, context), **outcome}
+                    self._tell(entry, lambda: _subjects(rpc, request, response))
 
         return call
 
-    def _tell(
-        self,
-        method: Method,
-        rpc: MethodDescriptor | None,
-        request: Any,
-        context: Context,
-        code: grpc.StatusCode = grpc.StatusCode.OK,
-        *,
-        reason: str = "",
-        about: str = "",
-        response: Any = None,
-    ) -> None:
-        entry: dict[str, object] = {
+    def _begin(self, method: Method, context: Context) -> dict[str, object]:
+        return {
             "time": self._clock().isoformat(timespec="milliseconds"),
             "action": method.name.rpartition("/")[2],
             **_caller(context),
-            "outcome": code.name,
         }
-        if reason:
-            entry["reason"] = reason
-        if code is not grpc.StatusCode.OK and caller.grant() is None:
-            self._tell_anonymous(entry, about)
-            return
-        for subject in _subjects(rpc, request, response):
-            self._sink.write({**entry, **subject})
 
-    def _tell_anonymous(self, entry: dict[str, object], about: str) -> None:
-        """Tells nothing that a stranger sent, since it may be a secret in the wrong place."""
-        unrecorded = self._anonymous.take()
-        if unrecorded is None:
+    def _tell(
+        self,
+        entry: Mapping[str, object],
+        subjects: Callable[[], Iterator[Mapping[str, object]]],
+    ) -> None:
+        if caller.grant() is not None or entry["outcome"] == grpc.StatusCode.OK.name:
+            for subject in subjects():
+                self._sink.write({**entry, **subject})
             return
-        if unrecorded:
-            entry["unrecorded"] = unrecorded
-        if about:
-            entry["target"] = about
-        self._sink.write(entry)
+        # nothing that a stranger sent is told, since it may be a secret in the wrong place
+        if "target" in entry:  # a user's wrong password; how often that may be is limited elsewhere
+            self._sink.write(entry)
+        elif (unrecorded := self._anonymous.take()) is not None:
+            self._sink.write({**entry, **({"unrecorded": unrecorded} if unrecorded else {})})
 
 
 class _Rate:
@@ -150,6 +133,16 @@ def _acts(rpc: MethodDescriptor) -> bool:
     reads = rpc.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     ours = rpc.containing_service.file.package == pb.DESCRIPTOR.package
     return ours and not reads and rpc.name not in _ROUTINE
+
+
+def _failure(error: Exception) -> dict[str, object]:
+    known = errors.known(error)
+    if known is None:
+        return {"outcome": grpc.StatusCode.INTERNAL.name}
+    told: dict[str, object] = {"outcome": errors.code_of(known).name, "reason": known.reason}
+    if isinstance(error, WrongPassword) and error.about:
+        told["target"] = error.about
+    return told
 
 
 def _caller(context: Context) -> dict[str, object]:

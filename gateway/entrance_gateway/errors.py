@@ -126,6 +126,8 @@ def from_status(status: status_pb2.Status) -> Refusal:
     """The refusal that an error status with its details means."""
     info, violations, wait = _details(status)
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    if code is grpc.StatusCode.CANCELLED:  # not by us: the server stops
+        code = grpc.StatusCode.UNAVAILABLE
     outcome = envelope.OUTCOMES.get(code, envelope.FAILED)
     for_callers = info.domain == _ERROR_DOMAIN or outcome.words is None
     words = status.message if for_callers else ""

@@ -24,7 +24,7 @@ from entrance.client import (
 )
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import operation_pb2
-from tests.support.jobs import became, busy_group, ended, new_creator, said
+from tests.support.jobs import became, busy_group, ended, log_lines, new_creator, printed, said
 from tests.support.rest import Answer
 from tests.support.service import HOST, SETTINGS, Caller, Service, running_service
 from tests.support.waiting import PATIENCE, until
@@ -262,6 +262,19 @@ class TestStop:
         assert own_service.server.process.wait(PATIENCE) == 0
         own_service.start_server()
         assert stubborn.status() is JobStatus.CANCELLED
+
+    def test_a_follower_goes_on_with_the_next_server(self, own_service: Service) -> None:
+        marker = own_service.directory / "go on"
+        code = f"echo one; until [ -e '{marker}' ]; do sleep 0.05; done; echo two"
+        job = own_service.alice.client.submit(code, engine="shell")
+        with ThreadPoolExecutor(1) as other:
+            following = other.submit(lambda: list(job.follow_log()))
+            said(job, "one")
+            assert own_service.server.stop() == 0
+            own_service.start_server()
+            marker.touch()
+            assert following.result(PATIENCE) == log_lines(job)
+        assert printed(job) == ["one", "two"]
 
 
 def refused_as_unavailable(service: Service) -> bool:

@@ -33,7 +33,7 @@ Code = grpc.StatusCode
         (Code.UNKNOWN, 1, 500),
         (Code.DATA_LOSS, 1, 500),
         (Code.ABORTED, 1, 500),
-        (Code.CANCELLED, 1, 500),
+        (Code.CANCELLED, 1, 503),
     ],
 )
 def test_each_code_has_its_status(code: grpc.StatusCode, status: int, http: int) -> None:

@@ -23,6 +23,7 @@ _CLASSES: dict[int, type[errors.EntranceError]] = {
     code_pb2.RESOURCE_EXHAUSTED: errors.LimitReached,
     code_pb2.UNIMPLEMENTED: errors.Unsupported,
     code_pb2.UNAVAILABLE: errors.Unavailable,
+    code_pb2.CANCELLED: errors.Unavailable,  # not by the caller: the service stops
     code_pb2.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
 }
 
@@ -47,7 +48,7 @@ def from_call(call: FailedCall, *, target: str) -> errors.EntranceError:
             return from_status(status_pb2.Status.FromString(value))
     number, _name = call.code().value
     message = call.details() or ""
-    if number == code_pb2.UNAVAILABLE:
+    if number in (code_pb2.UNAVAILABLE, code_pb2.CANCELLED):
         message = f"no answer from {target}: {message}"
     return from_status(status_pb2.Status(code=number, message=message))
 

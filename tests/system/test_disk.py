@@ -11,6 +11,7 @@ import pytest
 
 from entrance.client import JobStatus, NotFound
 from entrance.v1 import entrance_pb2 as pb
+from tests.support.identities import BASE
 from tests.support.jobs import ended, log_lines, new_creator, printed, said, texts
 from tests.support.rest import ROOT, labels_form
 from tests.support.service import SETTINGS, Service, running_service
@@ -139,6 +140,15 @@ class TestRetention:
             answer = alice.rest.get(f"{job.task_id}/log")
             assert "The log of job" in answer.message
             assert "removed at" in answer.message
+            http = alice.rest.http
+            task = http.get(f"{BASE}/jobhistory/{job.task_id}/get").json()["data"]["task"]
+            for name, path in (
+                ("openLog", task["logPath"]),
+                ("getDirFileTrees", task["resultLocation"]),
+                ("openFile", f"{task['resultLocation']}/_0.dolphin"),
+            ):
+                opened = http.get(f"{BASE}/filesystem/{name}", params={"path": path}).json()
+                assert (opened["status"], "removed at" in opened["message"]) == (1, True), opened
             told = alice.command.run("result", str(job.task_id))
             assert "The results of job" in told.stderr.replace("\n", " ")
             # the one that runs keeps what it has, however old that is

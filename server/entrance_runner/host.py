@@ -71,6 +71,11 @@ class Host:
         self._run: Run | None = None
 
     @property
+    def is_spent(self) -> bool:
+        """Whether the engine has ended between runs, so that no other run can follow."""
+        return self._session is not None and self.run is None and not self._session.usable
+
+    @property
     def run(self) -> Run | None:
         """The run that goes on, or whose events are not all acknowledged."""
         return None if self._run is None or self._run.events.finished else self._run

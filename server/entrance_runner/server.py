@@ -18,6 +18,7 @@ from entrance_runner.presence import Presence
 from entrance_runner.processes import Processes
 from entrance_runner.servicer import EngineServicer
 
+SPENT_CHECK = 0.2  # seconds
 STOP_GRACE = 1.0  # seconds that open streams have to take the last events
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -50,9 +51,13 @@ async def serve(
                 directory=directory,
             )
             async with _listening(path, EngineServicer(host, presence, stop.set)) as server:
-                orphan = tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop))
+                watches = [
+                    tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop)),
+                    tasks.create_task(_stop_when_spent(host, stop)),
+                ]
                 await stop.wait()
-                orphan.cancel()
+                for watch in watches:
+                    watch.cancel()
                 if lost.is_set():
                     await server.stop(None)
                 await host.close()
@@ -60,6 +65,13 @@ async def serve(
 
 async def _stop_when_orphaned(presence: Presence, timeout: float, stop: asyncio.Event) -> None:
     await presence.wait_absent(timeout)
+    stop.set()
+
+
+async def _stop_when_spent(host: Host, stop: asyncio.Event) -> None:
+    """Lets the server see that the session is of no use, before it gives it to a job."""
+    while not host.is_spent:  # noqa: ASYNC110  # engines have no common way to tell of their end
+        await asyncio.sleep(SPENT_CHECK)
     stop.set()
 
 

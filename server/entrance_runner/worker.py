@@ -91,7 +91,7 @@ class WorkerSession(Session):
     @property
     def usable(self) -> bool:
         """Whether the worker lives and its engine is well."""
-        return self._usable
+        return self._usable and self._process.returncode is None
 
     async def run(self, request: RunRequest, report: Report) -> None:
         """Sends the code, passes on what the worker reports, and returns at its end."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from entrance.client import JobStatus
 from tests.support.jobs import became, ended, new_creator, printed
 from tests.support.service import Service
@@ -47,6 +49,22 @@ def test_a_job_starts_in_another_session_when_the_waiting_runner_was_lost(
     job = own_service.alice.client.submit("echo done", engine="shell")
     ended(job, JobStatus.SUCCEED)
     assert printed(job) == ["done"]
+
+
+@pytest.mark.parametrize(("engine", "code"), [("duckdb", "SELECT 1"), ("python", "1 + 1")])
+def test_a_session_whose_engine_died_while_idle_is_given_to_no_job(
+    own_service: Service, engine: str, code: str
+) -> None:
+    client = own_service.alice.client
+    first = client.submit(code, engine=engine)
+    ended(first, JobStatus.SUCCEED)
+    session = first.get().session_id
+    for process in own_service.job_processes(first):
+        process.kill()
+    until(lambda: not own_service.footprint.runners(session), "its runner ends")
+    second = client.submit(code, engine=engine)
+    ended(second, JobStatus.SUCCEED)
+    assert second.get().session_id != session
 
 
 def test_a_job_waits_for_the_disk_before_it_runs(own_service: Service) -> None:

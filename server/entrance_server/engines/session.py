@@ -233,6 +233,8 @@ class EngineSession:
     async def _call(self, call: Awaitable[Response]) -> Response:
         try:
             return await call
+        except grpc.aio.UsageError:
+            raise SessionLost("the session was closed") from None
         except grpc.aio.AioRpcError as error:
             if error.code() in _BROKEN:
                 raise SessionLost(_sentence(error)) from None

@@ -42,8 +42,8 @@ class Settings:
 
     seed: int
     seconds: float
-    users: int = 24
-    faults_per_second: float = 1.5
+    users: int
+    faults_per_second: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from tests.system.campaign.history import Fault, History, Skipped
 from tests.system.campaign.installation import Installation
 from tests.system.campaign.proxy import Proxy
 
-MOST_AT_ONCE = 2  # of those that stop the service
+BREATH = 8.0  # seconds at most after a fault that stops the service, until the next one
+IMPATIENT = 0.2  # share of the faults that wait for nothing
 STOPS_SERVICE = frozenset(
     {"kill server", "kill gateway", "kill everything", "stop server", "stop gateway"}
 )
@@ -40,7 +41,7 @@ class Injector:
         self._history = history
         self._random = random
         self._per_second = per_second
-        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
+        self._stops = 0  # faults that stop the service, and have not been got over
         self._disk = asyncio.Lock()  # one at a time, so that each undoes its own work
         self._faults: Mapping[str, tuple[int, Callable[[], Coroutine[Any, Any, Sequence[str]]]]] = {
             "cut connections": (44, self._cut),
@@ -61,18 +62,22 @@ class Injector:
     async def run(self, until: float) -> None:
         """Makes faults until a moment of the loop's clock, then waits for the last to be undone."""
         loop = asyncio.get_running_loop()
-        names = list(self._faults)
-        weights = [weight for weight, _ in self._faults.values()]
         async with asyncio.TaskGroup() as tasks:
             while loop.time() < until:
                 await asyncio.sleep(self._random.expovariate(self._per_second))
-                kind = self._random.choices(names, weights=weights)[0]
-                if kind in STOPS_SERVICE:
-                    await self._slots.acquire()
+                kind = self._draw()
                 tasks.create_task(self._one(kind))
+
+    def _draw(self) -> str:
+        """The next kind. Without a breath now and then there would be no service to look at."""
+        impatient = self._random.random() < IMPATIENT
+        resting: frozenset[str] = frozenset() if impatient or not self._stops else STOPS_SERVICE
+        weights = {kind: fault[0] for kind, fault in self._faults.items() if kind not in resting}
+        return self._random.choices(list(weights), weights=list(weights.values()))[0]
 
     async def _one(self, kind: str) -> None:
         start = time.time()
+        self._stops += kind in STOPS_SERVICE
         try:
             sessions = await self._faults[kind][1]()
             if kind in STOPS_SERVICE:
@@ -81,9 +86,10 @@ class Injector:
             self._history.add(Skipped(kind, str(error)))
         else:
             self._history.add(Fault(kind, start, time.time(), sessions))
-        finally:
             if kind in STOPS_SERVICE:
-                self._slots.release()
+                await asyncio.sleep(self._random.uniform(0, BREATH))
+        finally:
+            self._stops -= kind in STOPS_SERVICE
 
     async def _cut(self) -> Sequence[str]:
         if not self._proxy().cut(self._random, self._random.choice((0.2, 0.5, 1.0))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from google.protobuf.message import Message
 
 from entrance.v1 import entrance_pb2 as pb
+from entrance_gateway.protocol import EnvelopedHttp
 from tests.contract.rest_gateway import (
+    PATIENCE,
     ROOT,
     Context,
     failure,
@@ -297,3 +300,29 @@ async def test_every_answer_forbids_to_guess_its_type_and_to_keep_it() -> None:
             response = await client.get(path)
             assert response.headers["x-content-type-options"] == "nosniff"
             assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_a_head_that_does_not_come_is_not_waited_for(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EnvelopedHttp, "head_deadline", 0.2)
+    async with running(NOWHERE) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE):
+            answer = await reader.read()
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["status"] == 1
+
+
+async def test_a_connection_is_good_for_the_next_request_however_long_it_was_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(EnvelopedHttp, "head_deadline", 0.2)
+    async with rest(NOWHERE) as client:
+        for _ in range(2):
+            assert (await client.get("/health")).status_code == 200
+            await asyncio.sleep(0.3)  # longer than a head may take

@@ -1,19 +1,25 @@
 """Run in a new process before user code: gives up what the code must not have, then becomes it.
 
-`python -I -S confine.py '{"limits": …}' command …`. It imports nothing of ours, to start fast and
-wherever its file can be read. Variables for the code have a prefix until the last step, so that
-none of them acts on what still has rights, as LD_PRELOAD would.
+`python -I -S confine.py STEPS command …`, where STEPS is what `encoded` makes. It imports nothing
+of ours, to start wherever its file can be read, and little else, since every job waits for it.
+Variables for the code have a prefix until the last step, so that none of them acts on what still
+has rights, as LD_PRELOAD would.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import resource
-import signal
 import sys
-from collections.abc import Mapping
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Mapping
+    from typing import Any
+else:
+    import _signal as signal  # what is around it takes as long to import as Python to start
 
 PR_SET_NO_NEW_PRIVS = 38
 REFUSED = 126  # the exit status when a command can't be run
@@ -21,9 +27,14 @@ PREFIX = "_CODE_"
 GUARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def encoded(steps: dict[str, Any]) -> str:
+    """The steps, plain values alone, as an argument for the same Python."""
+    return marshal.dumps(steps).hex()
+
+
 def main() -> None:
     """Does what the first argument says, and becomes the command that the others are."""
-    steps: Mapping[str, Any] = json.loads(sys.argv[1])
+    steps: Mapping[str, Any] = marshal.loads(bytes.fromhex(sys.argv[1]))
     command = sys.argv[2:]
     try:
         _give_up(steps)

@@ -198,5 +198,5 @@ class Confinement:
         )
 
 
-def _confine(steps: Mapping[str, Any]) -> list[str]:
-    return [sys.executable, "-I", "-S", confine.__file__, json.dumps(steps)]
+def _confine(steps: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-I", "-S", confine.__file__, confine.encoded(steps)]

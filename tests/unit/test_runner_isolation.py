@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def confinement(tmp_path: Path, policy: Policy, account: Account | None = None) 
 
 def steps(command: Sequence[str]) -> Mapping[str, Any]:
     place = command.index(confine.__file__)
-    read: dict[str, Any] = json.loads(command[place + 1])
+    read: dict[str, Any] = marshal.loads(bytes.fromhex(command[place + 1]))
     return read
 
 

@@ -15,7 +15,7 @@ MINUTES ?= 5
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test check demo campaign format protos settings baseline lock clean
+.PHONY: help install test check demo campaign bench format protos settings baseline lock clean
 
 help:  ## Show what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -43,6 +43,9 @@ demo: $(INSTALLED)  ## Run real jobs on a service of their own and show them
 campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5), from SEED (a random one)
 	$(BIN)/python -m tests.system.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+bench: $(INSTALLED) $(VENV)/.bench  ## Measure us beside the real references; ONLY=rows,by,name
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+
 format: $(INSTALLED)  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -60,6 +63,7 @@ baseline: $(INSTALLED)  ## Make today's protos the ones that must not break; for
 lock: $(INSTALLED)  ## Write the locks anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock
 	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
+	$(COMPILE) --group bench --constraint requirements.lock -o requirements-bench.lock
 
 clean:  ## Remove what make, the tools and the demo left
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -72,6 +76,10 @@ $(LOCKED): requirements.lock requirements-build.lock
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --require-hashes -r requirements-build.lock
 	$(PIP) install --require-hashes --no-build-isolation -r requirements.lock
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(LOCKED)
+	$(PIP) install --require-hashes -r requirements-bench.lock
 	@touch $@
 
 $(INSTALLED): $(LOCKED) pyproject.toml hatch_build.py

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from entrance.client import AlreadyExists, AsyncClient, Client, NotFound, Unauthenticated
@@ -159,8 +160,9 @@ class TestUsers:
         else:
             admin.client.administration.set_password(name, "another one")
         login = {"userName": name, "password": "another one"}
-        http = service.nobody.rest.http
-        assert http.post("/api/rest_j/v1/user/login", json=login).json()["status"] == 0
+        # a client of its own, since the shared one would keep the cookie for later tests
+        with httpx.Client(base_url=service.nobody.rest.http.base_url) as http:
+            assert http.post("/api/rest_j/v1/user/login", json=login).json()["status"] == 0
 
     def test_a_user_sets_his_own_password_and_no_other(
         self, admin: Caller, service: Service

@@ -122,8 +122,10 @@ class TestWhoIsRefused:
 
     def test_is_told_without_a_name_when_nobody_knows_him(self, service: Service) -> None:
         stranger = service.caller_with("ent_wrong")
+        wanted = {"action": "ListEngines", "outcome": "UNAUTHENTICATED"}
+        before = len(entries(service, **wanted) or ())
         stranger.rpc.refusal("ListEngines", pb.ListEnginesRequest())
-        told = entry(service, action="ListEngines", outcome="UNAUTHENTICATED")
+        told = several(service, before + 1, **wanted)[-1]
         assert told["user"] == ""
         assert told["reason"] == "WRONG_CREDENTIALS"
         assert told["address"] == "127.0.0.1"

@@ -96,6 +96,21 @@ def test_a_running_job_waits_for_space_and_loses_no_line(strict: Service) -> Non
     assert [line.number for line in log_lines(job)] == list(range(1, len(texts(job)) + 1))
 
 
+def test_a_job_killed_while_its_log_was_away_has_no_line_after_its_end() -> None:
+    with service_with(ENTRANCE_GROUP_RUNNING=1) as service:
+        in_the_way = service.data_dir / "jobs" / "0"
+        in_the_way.parent.mkdir(exist_ok=True)
+        in_the_way.write_text("")  # no log can be made below
+        client = service.alice.client
+        job = client.submit("echo never", engine="shell")
+        until(lambda: job.status() is JobStatus.SCHEDULED, "its turn")
+        job.kill()
+        in_the_way.unlink()
+        # the next one's turn comes when nothing of the first is under way any more
+        ended(client.submit("exit 0", engine="shell"), JobStatus.SUCCEED)
+        assert list(job.follow_log()) == []
+
+
 class TestLimitsOfAJob:
     def test_a_log_beyond_its_limit_is_cut_with_a_line_and_the_job_goes_on(
         self, strict: Service

@@ -113,7 +113,7 @@ class Executor:
             )
             self._jobs.publish(live, scheduled)
         job = live.job
-        await durably(lambda: self._job_log.accepted(job))
+        await durably(lambda: self._tell_accepted(live))
         session = await self._acquire(job)
         try:
             await self._begin(run, session)
@@ -124,6 +124,11 @@ class Executor:
             await self._pool.discard(session)
             raise
         return session
+
+    async def _tell_accepted(self, live: LiveJob) -> None:
+        async with live.course:
+            if not live.job.status.is_final:  # followers have seen the end of the log by then
+                await self._job_log.accepted(live.job)
 
     async def _acquire(self, job: Job) -> EngineSession:
         """A session for the job; another one when it is lost, since nothing of the job has run."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import pytest
 
 from tests.system.campaign.campaign import Settings, run
 
-SEEDS = {"fixed seed": 5, "random seed": secrets.randbelow(2**32)}
+SEEDS = (5, 2970156905)  # the second one found a line after a job's end
 SECONDS = 10.0  # of traffic and faults; starting and ending come on top
 
 
-@pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_random_work_under_random_faults_breaks_no_rule(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,7 @@ async def test_who_follows_a_run_while_the_session_closes_sees_its_end(
     await runner.stub.Close(pb.CloseRequest())
     last = [event async for event in events][-1]
     assert (last.end.status, last.end.error.code) == (FAILED, 40003)
+    assert await runner.process.wait() == 0
 
 
 async def test_sigterm_ends_the_runner_and_whatever_runs(runner: RunnerClient) -> None:

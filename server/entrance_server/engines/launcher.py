@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -35,6 +36,7 @@ PASSED_ENVIRONMENT = (
 # In the environment of user code: by it the processes of a runner that was lost are found.
 SESSION_VARIABLE = "ENTRANCE_SESSION"
 
+_SESSION = re.compile(r"[0-9a-f]{16}(?![0-9a-zA-Z])")  # at the head of what a session has
 _START_FIELD = 19  # of what follows the name in /proc/<pid>/stat
 
 REAP_TIMEOUT = 10.0  # seconds
@@ -74,7 +76,10 @@ class RunnerProcess:
         process = self.find()
         if process is None:
             return
-        for member in [*process.children(recursive=True), process]:
+        members = [process]
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end at any moment by itself
+            members = [*process.children(recursive=True), process]
+        for member in members:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.send_signal(signal.SIGKILL)
 
@@ -191,11 +196,8 @@ class LocalLauncher:
 
     def _found(self) -> set[str]:
         directories = [path for path in (self._sessions_dir, self._runtime_dir) if path.exists()]
-        return {
-            path.name.split(".")[0].rstrip("~")
-            for directory in directories
-            for path in directory.iterdir()
-        }
+        found = (_SESSION.match(path.name) for one in directories for path in one.iterdir())
+        return {name[0] for name in found if name is not None}
 
     def _remove_files(self, session_id: str) -> None:
         """Removes a session's files, and those that could not be removed before."""

@@ -72,7 +72,7 @@ class SessionPool:
         idle, self._idle = list(self._idle), {}
         warm, self._warm = self._warm, []
         for session in [*idle, *map(EngineSession, warm)]:
-            self._tasks.create_task(self._end(session))
+            self._tasks.create_task(self._end_unwatched(session))
         for session in self._busy:
             await session.detach()
         await self._tasks.__aexit__(None, None, None)
@@ -163,7 +163,7 @@ class SessionPool:
             await session.open(key, setup, timeout=self._open_timeout)
         except BaseException:
             self._busy.discard(session)
-            self._tasks.create_task(self._end(session))
+            self._tasks.create_task(self._end_unwatched(session))
             raise
         return session
 
@@ -177,11 +177,18 @@ class SessionPool:
             log.warning("session not forgotten", session=session.session_id, error=str(error))
         return status
 
+    async def _end_unwatched(self, session: EngineSession) -> None:
+        """As `_end`, where nobody waits for it: an error must not end pool and server."""
+        try:
+            await self._end(session)
+        except Exception:
+            log.exception("session not ended in order", session=session.session_id)
+
     def _make_room(self) -> None:
         while self._idle and len(self._idle) + len(self._busy) >= self._max_sessions:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
-            self._tasks.create_task(self._end(oldest))
+            self._tasks.create_task(self._end_unwatched(oldest))
 
     async def _keep_warm(self) -> None:
         while not self._closing:
@@ -200,7 +207,7 @@ class SessionPool:
             for session, deadline in list(self._idle.items()):
                 if deadline <= loop.time() or not session.runner.is_alive():
                     self._idle.pop(session, None)
-                    await self._end(session)
+                    await self._end_unwatched(session)
             check = loop.time() + IDLE_CHECK if self._idle else None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(check):

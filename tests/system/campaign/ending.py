@@ -22,6 +22,8 @@ UNFINISHED = [status for status in JobStatus if not status.is_final]
 
 async def finish(installation: Installation, history: History) -> None:
     """Takes a campaign to its end; faults and traffic are over."""
+    for crash in installation.crashes:
+        history.add(crash)
     async with _administrator(installation, history) as (typed, client):
         await _end_jobs(typed, client, history)
         await _read_everything(typed, client, history)

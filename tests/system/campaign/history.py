@@ -152,6 +152,14 @@ class Residue(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Crash(Record):
+    """A program ended though nobody had killed it."""
+
+    program: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Memory(Record):
     """How much memory a program had."""
 

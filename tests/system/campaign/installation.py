@@ -18,6 +18,7 @@ import psutil
 from tests.support.daemon import Daemon
 from tests.support.footprint import Footprint
 from tests.support.service import new_tokens
+from tests.system.campaign.history import Crash
 from tests.system.campaign.proxy import HOST, Proxy
 
 USERS = ("alice", "bob", "carol")
@@ -49,6 +50,7 @@ class Installation:
         self.gateway = Daemon("gateway", ["entrance_gateway"], root=output, environment=environment)
         self.to_server, self.to_gateway, self.gateway_to_server = Proxy(), Proxy(), Proxy()
         self.tokens: dict[str, str] = {}
+        self.crashes: list[Crash] = []
         self._whole = asyncio.Event()
 
     @property
@@ -115,11 +117,13 @@ class Installation:
 
     async def _keep_running(self) -> None:
         while True:
-            for daemon, start in (
-                (self.server, self._start_server),
-                (self.gateway, self._start_gateway),
+            for name, daemon, start in (
+                ("server", self.server, self._start_server),
+                ("gateway", self.gateway, self._start_gateway),
             ):
                 if not daemon.runs:
+                    if self._whole.is_set():
+                        self.crashes.append(Crash(name, daemon.process.returncode))
                     self._whole.clear()
                     # one that does not start now, on a disk that is full for instance, may do later
                     with contextlib.suppress(AssertionError):

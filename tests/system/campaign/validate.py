@@ -11,6 +11,7 @@ from itertools import pairwise
 from tests.system.campaign import model
 from tests.system.campaign.history import (
     Call,
+    Crash,
     Fault,
     Final,
     History,
@@ -72,6 +73,13 @@ def residue(history: History) -> Iterator[Violation]:
     """Nothing is left when everything has stopped."""
     for left in history.of(Residue):
         yield Violation("nothing is left behind", 0, left.what)
+
+
+def crashes(history: History) -> Iterator[Violation]:
+    """The programs end only when they are killed."""
+    for one in history.of(Crash):
+        text = f"{one.program} ended by itself with status {one.status}"
+        yield Violation("no program ends by itself", 0, text)
 
 
 def memory(history: History) -> Iterator[Violation]:
@@ -239,7 +247,13 @@ def _difference(lines: Lines, kept: Sequence[str]) -> str:
     return "no difference"
 
 
-WHOLE: Sequence[Callable[[History], Iterator[Violation]]] = (submits, residue, memory, survivors)
+WHOLE: Sequence[Callable[[History], Iterator[Violation]]] = (
+    submits,
+    crashes,
+    residue,
+    memory,
+    survivors,
+)
 EACH: Sequence[Callable[[JobHistory], Iterator[Violation]]] = (
     states,
     numbers,

@@ -1,0 +1,68 @@
+"""The pool outlives whatever goes wrong with a single session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import psutil
+import pytest
+
+from entrance_server.changes import Changes
+from entrance_server.domain.job import GroupKey
+from entrance_server.engines.launcher import LocalLauncher, RunnerProcess, start_of
+from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.session import EngineSession, SessionKey
+from entrance_server.store import SqlStore
+
+
+class BrokenLauncher:
+    """A launcher that fails to collect a runner in a way that nobody foresaw."""
+
+    def __init__(self) -> None:
+        self.reaped = Changes()
+
+    async def reap(self, runner: RunnerProcess) -> int | None:
+        self.reaped.bump()
+        raise psutil.NoSuchProcess(runner.pid)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
+    async with SqlStore(f"sqlite:///{tmp_path / 'entrance.db'}") as store:
+        yield store
+
+
+async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
+    store: SqlStore, tmp_path: Path
+) -> None:
+    launcher = BrokenLauncher()
+    pool = SessionPool(
+        launcher=cast(LocalLauncher, launcher),
+        store=store,
+        max_sessions=1,
+        warm_runners=0,
+        idle_timeout=60,
+        open_timeout=1,
+    )
+    gone = RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0)
+    session = EngineSession(gone, key=SessionKey(GroupKey("alice", "IDE", "shell"), {}))
+    async with pool:
+        pool.adopt(session, busy=False)
+        await launcher.reaped.beyond(0)
+        assert not pool.owns(session.session_id)
+
+
+def test_a_runner_that_ends_while_it_is_being_killed_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(process: psutil.Process, **_: object) -> list[psutil.Process]:
+        raise psutil.NoSuchProcess(process.pid)
+
+    signals: list[int] = []
+    monkeypatch.setattr(psutil.Process, "children", ended)
+    monkeypatch.setattr(psutil.Process, "send_signal", lambda _, number: signals.append(number))
+    RunnerProcess("0" * 16, "unix:/nowhere", os.getpid(), start_of(os.getpid())).kill_tree()
+    assert len(signals) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -12,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
-
+from bench.references.serving import serve
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import entrance_pb2_grpc
 
@@ -52,16 +50,6 @@ class Memory(entrance_pb2_grpc.EntranceServiceServicer):
         """The bytes."""
         for piece in self._pieces:
             yield pb.StreamResultResponse(data=piece)
-
-
-async def serve(servicer: entrance_pb2_grpc.EntranceServiceServicer, ready_file: Path) -> None:
-    """Serves until the process is ended."""
-    server = grpc.aio.server()
-    entrance_pb2_grpc.add_EntranceServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    await asyncio.to_thread(ready_file.write_text, json.dumps({"port": port}))
-    await server.wait_for_termination()
 
 
 if __name__ == "__main__":

@@ -44,6 +44,17 @@ def entry(service: Service, **wanted: object) -> dict[str, Any]:
     return found
 
 
+def _until_anonymous_calls_are_told_again(service: Service) -> None:
+    """The log's measure of anonymous calls is shared with the tests that follow."""
+    before = len(entries(service, action="Kill", user=""))
+
+    def told() -> bool:
+        service.nobody.rpc.refusal("Kill", pb.KillRequest(id="434343"))
+        return len(entries(service, action="Kill", user="")) > before
+
+    until(told, "a call without credentials is told again")
+
+
 @pytest.fixture
 def alice(service: Service) -> Caller:
     return service.alice
@@ -138,6 +149,7 @@ class TestWhoIsRefused:
         assert {call.code() for call in calls} == {grpc.StatusCode.UNAUTHENTICATED}
         until(lambda: entries(service, action="Resume", user=""), "some are told")
         assert len(entries(service)) - before < asked // 2
+        _until_anonymous_calls_are_told_again(service)
 
 
 class TestIdentities:

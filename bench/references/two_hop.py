@@ -53,6 +53,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as uvicorn's own have it
         options.ready_file.write_text(json.dumps({"port": listener.getsockname()[1]}))
         config = uvicorn.Config(create_app(options.target), log_level="error", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])

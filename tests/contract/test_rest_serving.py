@@ -18,6 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from entrance_gateway.config import GatewaySettings
+from entrance_gateway.protocol import EnvelopedHttp
 from entrance_gateway.run import serve
 from tests.contract.rest_gateway import PATIENCE, ROOT, parts, rest, running, service
 
@@ -67,6 +68,24 @@ async def test_a_port_that_is_taken_is_an_error_at_the_start() -> None:
         own = GatewaySettings(port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await serve(own, stop=asyncio.Event())
+
+
+async def test_an_answer_is_not_held_back_until_the_client_has_acknowledged_its_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = list[int]()
+    made = EnvelopedHttp.connection_made
+
+    def connection_made(own: EnvelopedHttp, transport: asyncio.Transport) -> None:
+        made(own, transport)
+        connection = transport.get_extra_info("socket")
+        options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(EnvelopedHttp, "connection_made", connection_made)
+    async with running(NOWHERE) as gateway:
+        assert (await gateway.client.get("/health")).status_code == 200
+    assert options
+    assert all(options)
 
 
 async def test_cancelling_stops_it_cleanly() -> None:

@@ -30,6 +30,7 @@ from entrance_server.engines.parameters import of_every_session
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
+from entrance_server.machine import machine_name
 from entrance_server.results import Exports, ResultFiles
 from entrance_server.rpc.administration import AdministrationServicer
 from entrance_server.rpc.files import FileServicer
@@ -122,6 +123,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         store = SqlStore(settings.database_url)
         await store.open()
         stack.push_async_callback(store.close)
+        await _join(store, settings, instance, port)
         authenticator, identities = await _wire_identities(stack, settings, store)
         services, recovery, admission = await _wire_jobs(stack, settings, store, instance)
         audit = await stack.enter_async_context(
@@ -152,6 +154,12 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         tls = credentials is not None
         log.info("serving", host=settings.host, port=port, tls=tls, instance=instance)
         yield Server(port, instance, tls)
+
+
+async def _join(store: SqlStore, settings: ServerSettings, instance: str, port: int) -> None:
+    address = settings.advertise or f"{settings.host}:{port}"
+    home = f"{machine_name()}:{settings.data_dir.resolve()}"
+    await store.join(instance, address=address, home=home, lease=None)
 
 
 async def _wire_identities(
@@ -212,6 +220,7 @@ async def _wire_jobs(
         SessionPool(
             launcher=launcher,
             store=store,
+            owner=instance,
             max_sessions=settings.max_sessions,
             warm_runners=settings.warm_runners,
             idle_timeout=settings.session_idle_timeout,

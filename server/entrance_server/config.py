@@ -65,6 +65,9 @@ class ServerSettings(BaseSettings):
     """Listen beyond this machine without TLS all the same."""
     local_socket: Path | None = None
     """A Unix socket for calls of the server's own user, such as those of a gateway beside it."""
+    advertise: str = ""
+    """`host:port` at which the other servers of the store reach this one; empty means `host` and
+    `port`."""
     store_url: str = ""
     """The store as an SQLAlchemy URL; empty means SQLite in the data directory."""
 

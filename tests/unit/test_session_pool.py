@@ -40,6 +40,7 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
 ) -> None:
     launcher = BrokenLauncher()
     pool = SessionPool(
+        owner="here:9104",
         launcher=cast(LocalLauncher, launcher),
         store=store,
         max_sessions=1,

@@ -97,7 +97,7 @@ async def test_a_job_is_read_as_it_was_created(store: Store) -> None:
     )
     job, is_new = await store.create_job(asked, instance=INSTANCE)
     assert is_new
-    assert job == Job(1, asked, INSTANCE, JobStatus.INITED, START, START)
+    assert job == Job(1, asked, INSTANCE, JobStatus.INITED, START, START, owner=INSTANCE)
     assert await store.get_job(job.task_id) == job
 
 

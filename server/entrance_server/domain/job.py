@@ -101,6 +101,8 @@ class Job:
     """Whether its session had run another job before; None before it has one."""
     removed_time: datetime | None = None
     """When the retention removed its log and results; None while they are kept."""
+    owner: str = ""
+    """The server that acts for it now; the one of `instance` unless another took it over."""
 
     @property
     def exec_id(self) -> str:
@@ -179,7 +181,8 @@ class SessionRecord:
 
     `pid` with `process_start` (seconds since the epoch, as the kernel tells it) names the process
     even when the pid was given to another one since. `options` are the settings it was opened with,
-    and `only_for` is the number of the one job that may use it, when there is one alone.
+    and `only_for` is the number of the one job that may use it, when there is one alone. `owner` is
+    the server that uses it, `host` the machine that it is on.
     """
 
     session_id: str
@@ -190,6 +193,8 @@ class SessionRecord:
     create_time: datetime
     options: Mapping[str, str] = field(default_factory=dict)
     only_for: int | None = None
+    owner: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

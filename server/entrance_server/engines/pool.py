@@ -14,6 +14,7 @@ from entrance_server.domain.job import SessionRecord
 from entrance_server.engines.failures import SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.session import EngineSession, SessionKey
+from entrance_server.machine import machine_name
 from entrance_server.store.port import Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ class SessionPool:
         *,
         launcher: LocalLauncher,
         store: Store,
+        owner: str,
         max_sessions: int,
         warm_runners: int,
         idle_timeout: float,
@@ -40,6 +42,7 @@ class SessionPool:
     ) -> None:
         self._launcher = launcher
         self._store = store
+        self._owner = owner
         self._max_sessions = max_sessions
         self._warm_runners = warm_runners
         self._idle_timeout = idle_timeout
@@ -158,7 +161,7 @@ class SessionPool:
         self._busy.add(session)
         try:
             # durable before it is used, so that no restart loses sight of a process
-            await self._store.put_session(_record(runner, key))
+            await self._store.put_session(self._record(runner, key))
             setup = await self._launcher.set_up(session.session_id, key.options)
             await session.open(key, setup, timeout=self._open_timeout)
         except BaseException:
@@ -166,6 +169,20 @@ class SessionPool:
             self._tasks.create_task(self._end_unwatched(session))
             raise
         return session
+
+    def _record(self, runner: RunnerProcess, key: SessionKey) -> SessionRecord:
+        return SessionRecord(
+            session_id=runner.session_id,
+            group=key.group,
+            options=key.options,
+            only_for=key.only_for,
+            address=runner.address,
+            pid=runner.pid,
+            process_start=runner.process_start,
+            create_time=datetime.now(UTC),
+            owner=self._owner,
+            host=machine_name(),
+        )
 
     async def _end(self, session: EngineSession) -> int | None:
         await session.close()
@@ -212,16 +229,3 @@ class SessionPool:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(check):
                     await self._idle_changed.wait()
-
-
-def _record(runner: RunnerProcess, key: SessionKey) -> SessionRecord:
-    return SessionRecord(
-        session_id=runner.session_id,
-        group=key.group,
-        options=key.options,
-        only_for=key.only_for,
-        address=runner.address,
-        pid=runner.pid,
-        process_start=runner.process_start,
-        create_time=datetime.now(UTC),
-    )

@@ -11,8 +11,12 @@ from sqlalchemy import Connection
 from entrance_server.store.port import SchemaTooNew
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, to: str = "head") -> None:
     """Runs the revisions that are missing, in the transaction of the connection.
+
+    Args:
+        connection: To the database.
+        to: The last revision; the newest one unless said otherwise.
 
     Raises:
         SchemaTooNew: the database has a revision that this release does not know.
@@ -24,4 +28,4 @@ def migrate(connection: Connection) -> None:
     unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
     if unknown:
         raise SchemaTooNew(", ".join(sorted(unknown)))
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

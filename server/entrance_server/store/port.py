@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from entrance_server.domain.instances import Instance, Lease, Owner
 from entrance_server.domain.job import (
     Job,
     JobError,
@@ -40,6 +41,22 @@ class TransitionRefused(Exception):
     def __init__(self, job: Job) -> None:
         super().__init__(f"job {job.task_id} is {job.status}")
         self.job = job
+
+
+class NameTaken(Exception):
+    """Another server holds the lease of that name; `holder` is that one."""
+
+    def __init__(self, holder: Instance) -> None:
+        super().__init__(f"the instance name {holder.name} is that of the server {holder.address}")
+        self.holder = holder
+
+
+class LeaseLost(Exception):
+    """The lease has ended and may be another's; nothing was changed, and nothing may be done."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__(f"{lease.instance} has lost its lease with the fence {lease.fence}")
+        self.lease = lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,48 @@ class Ledger(Protocol):
         """The greatest number of a job; 0 when there is none."""
 
 
+class Members(Protocol):
+    """The servers that share the store. Each owns the jobs and sessions that it acts for.
+
+    Every method raises StoreUnavailable when the store does not answer.
+    """
+
+    async def join(self, name: str, *, address: str, home: str, lease: timedelta | None) -> Lease:
+        """Takes the lease of a name, with a greater fence, and what the name owned before.
+
+        Args:
+            name: The server's name.
+            address: `host:port` for the other servers; "" is none.
+            home: Its machine and data directory. A lease of the same home is no hindrance, since
+                one process alone holds the directory.
+            lease: How long it holds unless it is renewed; None is for ever, for the one server of
+                a store that no other uses, which gets all that there is.
+
+        Raises:
+            NameTaken: a server elsewhere holds it.
+        """
+
+    async def renew(self, lease: Lease, length: timedelta) -> None:
+        """Lets a lease hold for so long from now on.
+
+        Raises:
+            LeaseLost: another one took its place.
+        """
+
+    async def leave(self, lease: Lease) -> None:
+        """Ends a lease, so that others need not wait for its end.
+
+        Raises:
+            LeaseLost: another one took its place.
+        """
+
+    async def live_instances(self) -> Sequence[Instance]:
+        """The servers whose leases hold, by name."""
+
+    async def owner_of(self, task_id: int) -> Owner | None:
+        """Which server acts for a job, or None where the number names none."""
+
+
 class Store(Protocol):
     """Durable jobs, results, sessions, users, their logins and tokens.
 
@@ -162,8 +221,8 @@ class Store(Protocol):
     async def count_jobs(self, where: JobFilter) -> int:
         """How many jobs `list_jobs` gives in all."""
 
-    async def unfinished_jobs(self, instance: str | None = None) -> Sequence[Job]:
-        """The jobs that have not ended, of an instance or of all, by rising number."""
+    async def unfinished_jobs(self, owner: str | None = None) -> Sequence[Job]:
+        """The jobs that have not ended, of an owner or of all, by rising number."""
 
     async def transition(
         self,

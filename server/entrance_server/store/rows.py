@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from entrance_server.domain.instances import Instance, Owner
 from entrance_server.domain.job import (
     Column,
     GroupKey,
@@ -65,6 +66,7 @@ def job_from(row: Row[Any]) -> Job:
         schedule_time=row.schedule_time,
         session_reused=row.session_reused,
         removed_time=row.removed_time,
+        owner=row.owner,
     )
 
 
@@ -82,6 +84,7 @@ def new_job_values(job: Job) -> dict[str, Any]:
         "progress_info": progress_values(job.progress_info),
         "paused_for": job.paused_for,
         "has_files": True,
+        "owner": job.owner,
     }
 
 
@@ -176,6 +179,8 @@ def session_from(row: Row[Any]) -> SessionRecord:
         create_time=row.create_time,
         options=row.options,
         only_for=row.only_for,
+        owner=row.owner,
+        host=row.host,
     )
 
 
@@ -192,6 +197,8 @@ def session_values(record: SessionRecord) -> dict[str, Any]:
         "create_time": record.create_time,
         "options": dict(record.options),
         "only_for": record.only_for,
+        "owner": record.owner,
+        "host": record.host,
     }
 
 
@@ -249,3 +256,26 @@ def login_session_from(row: Row[Any]) -> LoginSession:
 def login_session_values(session: LoginSession) -> dict[str, Any]:
     """The row of `login_sessions` for a session."""
     return dataclasses.asdict(session)
+
+
+def instance_from(row: Row[Any]) -> Instance:
+    """The server in a row of `instances` with `is_alive`."""
+    return Instance(
+        name=row.name,
+        address=row.address,
+        home=row.home,
+        fence=row.fence,
+        is_alive=bool(row.is_alive),
+        lease_expire_time=row.lease_expire_time,
+    )
+
+
+def owner_from(row: Row[Any]) -> Owner:
+    """The owner in a row of `statements.FIND_OWNER`."""
+    return Owner(
+        name=row.owner,
+        address=row.address or "",
+        fence=row.fence,
+        is_alive=bool(row.is_alive),
+        job_ended=row.status.is_final,
+    )

@@ -22,6 +22,9 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from entrance_server.domain.status import JobStatus
 
@@ -91,6 +94,23 @@ class StatusText(TypeDecorator[JobStatus]):
         return None if value is None else JobStatus(value)
 
 
+class database_now(FunctionElement[datetime]):
+    """The time by the clock of the database, which all servers share."""
+
+    type = UtcTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(element: database_now, compiler: SQLCompiler, **options: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **options: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
 # SQLite gives out numbers only for a column of the type INTEGER.
 _TaskId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -142,6 +162,8 @@ jobs = Table(
     Column("has_files", Boolean, nullable=False),
     Column("stored_bytes", BigInteger),
     Column("removed_time", UtcTime),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("submit_user", "request_id"),
     # with the time, so that what is out of a range is passed over without a look at its row
     Index(None, "execute_user", "task_id", "create_time"),
@@ -182,6 +204,18 @@ sessions = Table(
     Column("create_time", UtcTime, nullable=False),
     Column("options", JsonText, nullable=False),
     Column("only_for", BigInteger),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("host", Text, nullable=False, server_default=""),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("home", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("lease_expire_time", UtcTime),
 )
 
 offline_instances = Table(

@@ -28,6 +28,7 @@ from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store import rows, statements
 from entrance_server.store.connect import Engines, is_unavailable, open_engines, unavailable
 from entrance_server.store.ledger import SqlLedger
+from entrance_server.store.members import SqlMembers
 from entrance_server.store.migration import migrate
 from entrance_server.store.port import JobFilter, StoreUnavailable, TransitionRefused
 from entrance_server.store.writer import Writer
@@ -47,7 +48,7 @@ class _Connected:
     readers: ThreadPoolExecutor
 
 
-class SqlStore(SqlLedger):
+class SqlStore(SqlLedger, SqlMembers):
     """A store in the database of a URL such as `sqlite:////var/lib/entrance/entrance.db`.
 
     One thread writes and commits all waiting changes together; a few threads read.
@@ -97,8 +98,10 @@ class SqlStore(SqlLedger):
 
         def add(connection: Connection) -> Job:
             now = self._clock()
-            job = Job(0, spec, instance, JobStatus.INITED, create_time=now, update_time=now)
-            task_id = connection.execute(statements.ADD_JOB, rows.new_job_values(job)).scalar_one()
+            job = Job(0, spec, instance, JobStatus.INITED, now, now, owner=instance)
+            fence = self._lease.fence if self._lease else 0
+            values = rows.new_job_values(job) | {"fence": fence}
+            task_id = connection.execute(statements.ADD_JOB, values).scalar_one()
             return dataclasses.replace(job, task_id=task_id)
 
         try:
@@ -145,12 +148,12 @@ class SqlStore(SqlLedger):
         (count,) = await self._read_all(statements.count_jobs(where), {}, lambda row: int(row[0]))
         return count
 
-    async def unfinished_jobs(self, instance: str | None = None) -> Sequence[Job]:
-        """The jobs that have not ended, of an instance or of all."""
-        if instance is None:
+    async def unfinished_jobs(self, owner: str | None = None) -> Sequence[Job]:
+        """The jobs that have not ended, of an owner or of all."""
+        if owner is None:
             return await self._read_all(statements.UNFINISHED_JOBS, {}, rows.job_from)
-        asked = {"p_instance": instance}
-        return await self._read_all(statements.UNFINISHED_JOBS_OF_INSTANCE, asked, rows.job_from)
+        asked = {"p_owner": owner}
+        return await self._read_all(statements.UNFINISHED_JOBS_OF_OWNER, asked, rows.job_from)
 
     async def transition(
         self,

@@ -35,6 +35,8 @@ from entrance_server.store.port import JobFilter
 from entrance_server.store.schema import (
     Duration,
     JsonText,
+    database_now,
+    instances,
     jobs,
     login_sessions,
     offline_instances,
@@ -81,8 +83,8 @@ _LIST_JOBS = select(
 # The jobs that have not ended.
 UNFINISHED_JOBS = select(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).order_by(jobs.c.task_id)
 
-# The same of one instance.
-UNFINISHED_JOBS_OF_INSTANCE = UNFINISHED_JOBS.where(jobs.c.instance == bindparam("p_instance"))
+# The same of one owner.
+UNFINISHED_JOBS_OF_OWNER = UNFINISHED_JOBS.where(jobs.c.owner == bindparam("p_owner"))
 
 # Whether the session that a job gets has run another one before.
 _other_job = jobs.alias("other_job")
@@ -268,6 +270,71 @@ KNOWN_JOBS = select(jobs.c.task_id).where(
 
 # The greatest number of a job.
 LAST_JOB = select(func.coalesce(func.max(jobs.c.task_id), 0))
+
+_fence = bindparam("p_fence", type_=BigInteger)
+_lease_end = database_now() + bindparam("p_lease", type_=Duration)  # null when it never ends
+_this = instances.c.name == _name
+_is_alive = or_(
+    instances.c.lease_expire_time.is_(None), instances.c.lease_expire_time > database_now()
+)
+
+# A server, held until it has joined or was refused.
+GET_INSTANCE_TO_JOIN: Select[Any] = (
+    select(*instances.c, _is_alive.label("is_alive")).where(_this).with_for_update()
+)
+
+# Adds a server.
+ADD_INSTANCE = insert(instances).values(
+    name=_name, address=bindparam("p_address"), home=bindparam("p_home"), fence=0
+)
+
+# Gives a server its next lease.
+TAKE_LEASE = (
+    update(instances)
+    .where(_this)
+    .values(
+        address=bindparam("p_address"),
+        home=bindparam("p_home"),
+        fence=instances.c.fence + 1,
+        lease_expire_time=_lease_end,
+    )
+    .returning(instances.c.fence)
+)
+
+# Sets when a lease ends.
+SET_LEASE_END = (
+    update(instances).where(_this, instances.c.fence == _fence).values(lease_expire_time=_lease_end)
+)
+
+# Gives a server under its new lease the jobs that it has already.
+OWN_AGAIN = (
+    update(jobs)
+    .where(jobs.c.owner == _name, jobs.c.status.in_(sorted(ACTIVE)))
+    .values(fence=_fence)
+)
+
+# Gives a server all jobs, all sessions, and forgets all others.
+OWN_ALL_JOBS = update(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).values(owner=_name)
+OWN_ALL_SESSIONS = update(sessions).values(owner=_name)
+REMOVE_OTHER_INSTANCES = delete(instances).where(instances.c.name != _name)
+
+# The servers whose leases hold.
+LIVE_INSTANCES = (
+    select(*instances.c, true().label("is_alive")).where(_is_alive).order_by(instances.c.name)
+)
+
+# Which server acts for a job, and whether under the lease that it took the job with.
+FIND_OWNER = (
+    select(
+        jobs.c.owner,
+        jobs.c.fence,
+        jobs.c.status,
+        instances.c.address,
+        and_(instances.c.fence == jobs.c.fence, _is_alive).label("is_alive"),
+    )
+    .select_from(jobs.outerjoin(instances, instances.c.name == jobs.c.owner))
+    .where(jobs.c.task_id == _task_id)
+)
 
 # Replaces a session.
 REPLACE_SESSION = update(sessions).where(sessions.c.session_id == bindparam("p_key"))

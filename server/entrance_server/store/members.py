@@ -1,0 +1,79 @@
+"""The servers that share a store, as their rows tell: leases, and who acts for a job."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Executable, Row
+
+from entrance_server.domain.instances import Instance, Lease, Owner
+from entrance_server.store import rows, statements
+from entrance_server.store.port import LeaseLost, NameTaken
+
+T = TypeVar("T")
+
+
+class SqlMembers(ABC):
+    """The part of a store that servers find each other by; see `port.Members`."""
+
+    _lease: Lease | None = None
+
+    async def join(self, name: str, *, address: str, home: str, lease: timedelta | None) -> Lease:
+        """Takes the lease of a name, with what it owned before."""
+        values = {"p_address": address, "p_home": home, "p_lease": lease}
+        asked = {"p_name": name}
+
+        def take(connection: Connection) -> Lease:
+            if lease is None:
+                connection.execute(statements.REMOVE_OTHER_INSTANCES, asked)
+                connection.execute(statements.OWN_ALL_JOBS, asked)
+                connection.execute(statements.OWN_ALL_SESSIONS, asked)
+            row = connection.execute(statements.GET_INSTANCE_TO_JOIN, asked).one_or_none()
+            if row is None:
+                connection.execute(statements.ADD_INSTANCE, asked | values)
+            elif row.is_alive and row.home != home:
+                raise NameTaken(rows.instance_from(row))
+            fence: int = connection.execute(statements.TAKE_LEASE, asked | values).scalar_one()
+            connection.execute(statements.OWN_AGAIN, asked | {"p_fence": fence})
+            return Lease(name, fence)
+
+        self._lease = await self._write(take)
+        return self._lease
+
+    async def renew(self, lease: Lease, length: timedelta) -> None:
+        """Lets a lease hold for so long from now on."""
+        await self._set_end(lease, length)
+
+    async def leave(self, lease: Lease) -> None:
+        """Ends a lease, so that others need not wait for its end."""
+        await self._set_end(lease, timedelta())
+
+    async def live_instances(self) -> Sequence[Instance]:
+        """The servers whose leases hold, by name."""
+        return await self._read_all(statements.LIVE_INSTANCES, {}, rows.instance_from)
+
+    async def owner_of(self, task_id: int) -> Owner | None:
+        """Which server acts for a job, or None where the number names none."""
+        asked = {"p_task_id": task_id}
+        found = await self._read_all(statements.FIND_OWNER, asked, rows.owner_from)
+        return found[0] if found else None
+
+    async def _set_end(self, lease: Lease, length: timedelta) -> None:
+        values = {"p_name": lease.instance, "p_fence": lease.fence, "p_lease": length}
+
+        def write(connection: Connection) -> None:
+            if connection.execute(statements.SET_LEASE_END, values).rowcount == 0:
+                raise LeaseLost(lease)
+
+        await self._write(write)
+
+    @abstractmethod
+    async def _write(self, operation: Callable[[Connection], T]) -> T: ...
+
+    @abstractmethod
+    async def _read_all(
+        self, statement: Executable, asked: Mapping[str, object], convert: Callable[[Row[Any]], T]
+    ) -> list[T]: ...

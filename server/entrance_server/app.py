@@ -22,6 +22,7 @@ from grpc_health.v1 import health, health_pb2
 
 from entrance_server import data_dir as directories
 from entrance_server.audit_log import AuditLog
+from entrance_server.clock import SteadyClock, kept_clock
 from entrance_server.config import ServerSettings
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
 from entrance_server.engines.isolation import prepare as prepare_isolation
@@ -30,7 +31,7 @@ from entrance_server.engines.parameters import of_every_session
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.logs import LogStore
-from entrance_server.machine import machine_name
+from entrance_server.machine import boot_id, machine_name
 from entrance_server.results import Exports, ResultFiles
 from entrance_server.rpc.administration import AdministrationServicer
 from entrance_server.rpc.files import FileServicer
@@ -120,12 +121,15 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         stack.enter_context(directories.locked(settings.data_dir))
         port = settings.port or _free_port(settings.host)
         instance = directories.instance_name(settings.data_dir, settings.instance, port)
-        store = SqlStore(settings.database_url)
+        clock = await stack.enter_async_context(
+            kept_clock(settings.data_dir / "clock.json", boot_id=boot_id())
+        )
+        store = SqlStore(settings.database_url, clock=clock)
         await store.open()
         stack.push_async_callback(store.close)
         await _join(store, settings, instance, port)
-        authenticator, identities = await _wire_identities(stack, settings, store)
-        services, recovery, admission = await _wire_jobs(stack, settings, store, instance)
+        authenticator, identities = await _wire_identities(stack, settings, store, clock)
+        services, recovery, admission = await _wire_jobs(stack, settings, store, instance, clock)
         audit = await stack.enter_async_context(
             AuditLog(
                 settings.data_dir / "audit.log",
@@ -163,11 +167,11 @@ async def _join(store: SqlStore, settings: ServerSettings, instance: str, port: 
 
 
 async def _wire_identities(
-    stack: AsyncExitStack, settings: ServerSettings, store: Store
+    stack: AsyncExitStack, settings: ServerSettings, store: Store, clock: SteadyClock
 ) -> tuple[Authenticator, Sequence[Service]]:
     await ensure_administrator(store, settings.data_dir)
     session_idle = timedelta(seconds=settings.login_idle_timeout)
-    authenticator = Authenticator(store, session_idle=session_idle)
+    authenticator = Authenticator(store, session_idle=session_idle, clock=clock)
     passwords = await stack.enter_async_context(Passwords())
     background = await stack.enter_async_context(Background())
     limits = AttemptLimits(
@@ -183,9 +187,14 @@ async def _wire_identities(
         attempts=Attempts(limits),
         background=background,
         session_idle=session_idle,
+        clock=clock,
     )
     management = AdministrationService(
-        store=store, authenticator=authenticator, passwords=passwords, background=background
+        store=store,
+        authenticator=authenticator,
+        passwords=passwords,
+        background=background,
+        clock=clock,
     )
     return authenticator, [
         users(UserServicer(login)),
@@ -194,7 +203,11 @@ async def _wire_identities(
 
 
 async def _wire_jobs(
-    stack: AsyncExitStack, settings: ServerSettings, store: SqlStore, instance: str
+    stack: AsyncExitStack,
+    settings: ServerSettings,
+    store: SqlStore,
+    instance: str,
+    clock: SteadyClock,
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
     directory = settings.data_dir / "jobs"
@@ -204,9 +217,9 @@ async def _wire_jobs(
     results = ResultFiles(directory)
     stack.push_async_callback(results.aclose)
     exports = await stack.enter_async_context(Exports(results, settings.data_dir / "exports"))
-    live = LiveJobs()
+    live = LiveJobs(clock=clock)
     jobs = Jobs(store=store, live=live, logs=logs)
-    job_log = JobLog(logs, max_bytes=settings.max_log_bytes)
+    job_log = JobLog(logs, max_bytes=settings.max_log_bytes, clock=clock)
     runs = ActiveRuns()
     policies = settings.run_policies
     launcher = LocalLauncher(
@@ -254,6 +267,7 @@ async def _wire_jobs(
             job_log=job_log,
             policies=policies,
             retries=settings.retries,
+            clock=clock,
         ),
         steering=steering,
     )
@@ -277,6 +291,8 @@ async def _wire_jobs(
             aside=settings.data_dir / "orphaned",
             instance=instance,
             rules=settings.retention,
+            clock=clock,
+            not_before=clock.trusted_from,
         )
     )
     disk = await stack.enter_async_context(
@@ -297,6 +313,7 @@ async def _wire_jobs(
         dispatcher=dispatcher,
         job_log=job_log,
         background=background,
+        clock=clock,
     )
     servicer = EntranceServicer(
         submit=submit,
@@ -326,10 +343,11 @@ async def _wire_jobs(
         files=results,
         exports=exports,
         limits=_file_limits(settings),
+        clock=clock,
     )
     services = [
         entrance(servicer),
-        history(HistoryServicer(HistoryService(jobs=jobs, store=store))),
+        history(HistoryServicer(HistoryService(jobs=jobs, store=store, clock=clock))),
         files(FileServicer(by_path)),
         operation(OperationServicer(operators)),
     ]

@@ -11,7 +11,12 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def machine_name() -> str:
     """Names this machine, or container, until its next start: processes on it end with that."""
-    boot = ""
-    with contextlib.suppress(OSError):
-        boot = _BOOT_ID.read_text().strip()
+    boot = boot_id()
     return f"{socket.gethostname()}/{boot}" if boot else socket.gethostname()
+
+
+def boot_id() -> str:
+    """Names this start of the machine; "" where nothing does."""
+    with contextlib.suppress(OSError):
+        return _BOOT_ID.read_text().strip()
+    return ""

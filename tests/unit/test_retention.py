@@ -37,7 +37,7 @@ class Kept:
         self.clock = clock
         self.live = LiveJobs()
 
-    def retention(self, ledger: Any = None, **rules: Any) -> Retention:
+    def retention(self, ledger: Any = None, *, not_before: Any = None, **rules: Any) -> Retention:
         return Retention(
             ledger=ledger or self.store,
             live=self.live,
@@ -47,6 +47,7 @@ class Kept:
             instance=INSTANCE,
             rules=dataclasses.replace(RULES, **rules),
             clock=self.clock,
+            not_before=not_before,
         )
 
     async def run(self, **rules: Any) -> None:
@@ -115,6 +116,16 @@ class TestAge:
         young = await kept.job()
         await kept.run(age=DAY)
         assert await kept.has_files(old, young) == [False, True]
+
+    async def test_nothing_goes_for_its_age_while_the_time_may_be_wrong(self, kept: Kept) -> None:
+        job = await kept.job()
+        now = kept.clock.advance(2 * DAY.total_seconds())
+        rounds = kept.retention(age=DAY, history_age=DAY, not_before=now + DAY)
+        await rounds.run_once()
+        assert await kept.has_files(job) == [True]
+        kept.clock.advance(DAY.total_seconds())
+        await rounds.run_once()
+        assert not kept.directory(job.task_id).exists()
 
     async def test_the_job_stays_with_the_time_of_the_removal(self, kept: Kept) -> None:
         job = await kept.job(JobStatus.FAILED)

@@ -257,6 +257,14 @@ async def test_a_step_sets_the_times_that_belong_to_it(store: Store, clock: Cloc
     assert job.create_time == START
 
 
+async def test_no_step_is_earlier_than_the_one_before(store: Store, clock: Clock) -> None:
+    job = await create(store)
+    for step in (JobStatus.SCHEDULED, JobStatus.RUNNING, JobStatus.SUCCEED):
+        clock.advance(-60)
+        job = await store.transition(job.task_id, step, expect=ACTIVE)
+    assert job.create_time == job.schedule_time == job.start_time == job.end_time == START
+
+
 async def test_a_session_is_reused_when_another_job_has_run_in_it(store: Store) -> None:
     async def started(job: Job, session_id: str) -> bool | None:
         assert job.session_reused is None

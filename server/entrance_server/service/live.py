@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from entrance_server.changes import Changes
@@ -20,7 +20,8 @@ class LiveJob:
     pauses, resumes or ends the job holds `course`, so that the log tells of it in that order.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
         self.job = job
         self.progress_info: Sequence[ProgressInfo] = job.progress_info
         self.resources: Resources | None = None
@@ -65,7 +66,7 @@ class LiveJob:
             time: None means never.
             since: A revision of `job_changes`; one after it is a change.
         """
-        delay = None if time is None else max((time - utc_now()).total_seconds(), 0.0)
+        delay = None if time is None else max((time - self._clock()).total_seconds(), 0.0)
         try:
             async with asyncio.timeout(delay):
                 await self.job_changes.beyond(since)
@@ -81,12 +82,13 @@ class LiveJob:
 class LiveJobs:
     """All live jobs by their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
         self._jobs: dict[int, LiveJob] = {}
 
     def add(self, job: Job) -> LiveJob:
         """Puts a job under watch."""
-        live = LiveJob(job)
+        live = LiveJob(job, clock=self._clock)
         self._jobs[job.task_id] = live
         return live
 

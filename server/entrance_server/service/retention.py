@@ -53,7 +53,7 @@ class Retention:
     """Applies the rules to the jobs of one instance, round by round. An async context manager.
 
     It never touches a job that has not ended. A round that is cut short, by a crash too, is gone
-    on with by the next one.
+    on with by the next one. Nothing is removed for its age earlier than `not_before`.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Retention:
         instance: str,
         rules: RetentionRules,
         clock: Callable[[], datetime] = utc_now,
+        not_before: datetime | None = None,
     ) -> None:
         self._ledger = ledger
         self._live = live
@@ -76,6 +77,7 @@ class Retention:
         self._instance = instance
         self._rules = rules
         self._clock = clock
+        self._not_before = not_before
         self._next_sweep = clock()
         self._working: asyncio.Task[None] | None = None
 
@@ -98,11 +100,12 @@ class Retention:
         """
         await self._finish_removals()
         await self._measure()
-        if self._rules.files_age is not None:
+        ages_count = self._not_before is None or self._clock() >= self._not_before
+        if self._rules.files_age is not None and ages_count:
             await self._remove_older(self._rules.files_age)
         if self._rules.size is not None:
             await self._remove_beyond(self._rules.size)
-        if self._rules.history_age is not None:
+        if self._rules.history_age is not None and ages_count:
             await self._forget_older(self._rules.history_age)
         if self._clock() >= self._next_sweep:
             self._next_sweep = self._clock() + SWEEP_INTERVAL

@@ -60,6 +60,15 @@ def _kept_if_null(column: str) -> Any:
     return func.coalesce(given, jobs.c[column])
 
 
+def _not_before(column: str, earlier: ColumnElement[Any]) -> Any:
+    """As `_kept_if_null`, but what is given is no earlier than another time of the job.
+
+    It could be where two servers' clocks differ.
+    """
+    given = bindparam(f"p_{column}", type_=jobs.c[column].type)
+    return case((given < earlier, earlier), else_=func.coalesce(given, jobs.c[column]))
+
+
 # Adds a job and tells its number.
 ADD_JOB = insert(jobs).returning(jobs.c.task_id)
 
@@ -110,9 +119,9 @@ TRANSITION = (
             else_=jobs.c.paused_for,
         ),
         retry_time=_kept_if_null("retry_time"),
-        start_time=_kept_if_null("start_time"),
-        end_time=_kept_if_null("end_time"),
-        schedule_time=_kept_if_null("schedule_time"),
+        start_time=_not_before("start_time", jobs.c.schedule_time),
+        end_time=_not_before("end_time", func.coalesce(jobs.c.start_time, jobs.c.create_time)),
+        schedule_time=_not_before("schedule_time", jobs.c.create_time),
         session_id=_kept_if_null("session_id"),
         session_reused=case(
             (_session_id.is_not(None), _SESSION_REUSED), else_=jobs.c.session_reused

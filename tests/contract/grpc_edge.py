@@ -23,8 +23,11 @@ from entrance_server.domain.paths import ResultsPath
 from entrance_server.domain.status import JobStatus
 from entrance_server.logs.levels import LogLevel
 from entrance_server.rpc import layers
+from entrance_server.rpc.audit import AuditSink
 from entrance_server.rpc.files import FileServicer
 from entrance_server.rpc.history import HistoryServicer
+from entrance_server.rpc.hops import Seal
+from entrance_server.rpc.routing import Routing
 from entrance_server.rpc.server import Limits, create_server, entrance, files, history
 from entrance_server.rpc.servicer import EntranceServicer
 from entrance_server.rpc.yarn import Machine
@@ -240,6 +243,9 @@ def edge_server(
     *,
     limits: Limits | None = None,
     observers: Sequence[layers.Observer] = (),
+    audit: AuditSink | None = None,
+    seal: Seal | None = None,
+    routing: Routing | None = None,
 ) -> grpc.aio.Server:
     """An edge in front of these services, not yet started."""
     stand_in: Any = services
@@ -260,6 +266,9 @@ def edge_server(
         health_servicer=health.aio.HealthServicer(),
         limits=limits or Limits(),
         observers=observers,
+        audit=audit,
+        seal=seal,
+        routing=routing,
     )
 
 

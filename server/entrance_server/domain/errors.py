@@ -124,6 +124,12 @@ class Unavailable(EntranceError):
     reason = "UNAVAILABLE"
 
 
+class JobMoved(Unavailable):
+    """The job is not, or not yet, with the server that was asked; who asks again finds it."""
+
+    reason = "JOB_MOVED"
+
+
 class Unsupported(EntranceError):
     """The service has this operation, but not for this job."""
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import grpc
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import DecodeError, Message
@@ -54,7 +53,7 @@ class Audit:
         self._anonymous = _Rate(ANONYMOUS_MOST)
 
     def wrap(self, method: Method, handler: Handler) -> Handler:
-        rpc = _descriptor(method)
+        rpc = method.descriptor
         acts = rpc is not None and _acts(rpc)
 
         async def call(request: Any, context: Context) -> Any:
@@ -91,7 +90,7 @@ class Audit:
     ) -> None:
         if caller.grant() is not None or entry["outcome"] == grpc.StatusCode.OK.name:
             for subject in subjects():
-                self._sink.write({**entry, **subject})
+                self._sink.write({**entry, **subject, **_forwarded(subject)})
             return
         # nothing that a stranger sent is told, since it may be a secret in the wrong place
         if "target" in entry:  # a user's wrong password; how often that may be is limited elsewhere
@@ -122,13 +121,6 @@ class _Rate:
         return left_out
 
 
-def _descriptor(method: Method) -> MethodDescriptor | None:
-    try:
-        return descriptor_pool.Default().FindMethodByName(method.name[1:].replace("/", "."))
-    except KeyError:
-        return None  # one that reflection or channelz bring along, such as a test's own
-
-
 def _acts(rpc: MethodDescriptor) -> bool:
     reads = rpc.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     ours = rpc.containing_service.file.package == pb.DESCRIPTOR.package
@@ -154,7 +146,16 @@ def _caller(context: Context) -> dict[str, object]:
             told["admin"] = True
     if sent is not None and sent.address:
         told["address"] = sent.address
+    if sent is not None and sent.via:
+        told["via"] = sent.via
     return told
+
+
+def _forwarded(subject: Mapping[str, object]) -> Mapping[str, object]:
+    """To which server the call went on, whose own log has the act."""
+    job = subject.get("job")
+    owner = caller.forwards().get(job) if isinstance(job, int) else None
+    return {"forwarded_to": owner} if owner else {}
 
 
 def _subjects(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 
 from entrance_server.domain.job import Principal
 from entrance_server.service.auth import Credentials, Grant
 
 _grant: ContextVar[Grant] = ContextVar("grant")
 _credentials: ContextVar[Credentials] = ContextVar("credentials")
+_forwards: ContextVar[Mapping[int, str]] = ContextVar("forwards", default=MappingProxyType({}))
 
 
 def principal() -> Principal:
@@ -53,3 +56,15 @@ def set_grant(known: Grant) -> None:
 def set_credentials(sent: Credentials) -> None:
     """Notes what the caller sent, for the rest of the task."""
     _credentials.set(sent)
+
+
+def forwards() -> Mapping[int, str]:
+    """Jobs for which the call went on to another server, with that server's instance name."""
+    return _forwards.get()
+
+
+def noted_forwards() -> dict[int, str]:
+    """Where they are to be noted, from here to the end of the call."""
+    noted: dict[int, str] = {}
+    _forwards.set(noted)
+    return noted

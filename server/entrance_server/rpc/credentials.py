@@ -8,51 +8,55 @@ from urllib.parse import unquote
 
 from entrance_server.domain.addresses import LOOPBACK, Network, address_of, is_within
 from entrance_server.domain.errors import Unauthenticated
+from entrance_server.rpc import hops
 from entrance_server.rpc.edge import Context
 from entrance_server.service.auth import Credentials
 
-_ADDRESS_KEY: Final = "caller-address"
 _LOCAL_SOCKET: Final = "unix:"
-_FIELDS: Final = {
-    "authorization": "authorization",
-    "token-code": "token_code",
-    "token-user": "token_user",
-    "session-ticket": "session_ticket",
-    _ADDRESS_KEY: "address",
-}
+_HOP_KEYS: Final = frozenset({hops.VIA_KEY, hops.PROOF_KEY})
+_READ_KEYS: Final = _HOP_KEYS | hops.CREDENTIAL_KEYS.keys()
 
 
 class CredentialsReader:
     """Reads credentials out of a call's metadata.
 
     `caller-address` counts where it comes from a trusted gateway alone, or over a socket that only
-    the server's own user can open; elsewhere the peer is the caller.
+    the server's own user can open, or from another server of this installation, which proves that
+    by `seal`; elsewhere the peer is the caller.
     """
 
-    def __init__(self, trusted_gateways: Sequence[Network] = LOOPBACK) -> None:
+    def __init__(
+        self, trusted_gateways: Sequence[Network] = LOOPBACK, *, seal: hops.Seal | None = None
+    ) -> None:
         self._trusted = tuple(trusted_gateways)
+        self._seal = seal
 
     def read(self, context: Context) -> Credentials:
         """The credentials of a call.
 
         Raises:
             Unauthenticated: one of them is there twice.
+            PermissionDenied: it says without a proof that another server hands it on.
         """
-        found: dict[str, str] = {}
+        sent: dict[str, str] = {}
         for key, value in context.invocation_metadata() or ():
-            field = _FIELDS.get(key)
-            if field is None:
+            if key not in _READ_KEYS:
                 continue
-            if field in found:
+            if key in sent:
                 raise Unauthenticated(f"The metadata {key} is there twice; send it once.")
-            found[field] = cast(str, value)
-        found["address"] = self._address(context.peer(), found.get("address"))
-        return Credentials(**found)
+            sent[key] = cast(str, value)
+        via = self._seal.check(sent) if self._seal and not _HOP_KEYS.isdisjoint(sent) else ""
+        told = sent.pop(hops.ADDRESS_KEY, None)
+        return Credentials(
+            **{hops.CREDENTIAL_KEYS[key]: sent[key] for key in sent.keys() - _HOP_KEYS},
+            address=self._address(context.peer(), told, is_handed_on=bool(via)),
+            via=via,
+        )
 
-    def _address(self, peer: str, told: str | None) -> str:
+    def _address(self, peer: str, told: str | None, *, is_handed_on: bool) -> str:
         """Where the caller is; "" where a gateway does not know."""
         own = peer_address(peer)
-        if told is None or not self._is_trusted(peer, own):
+        if told is None or not (is_handed_on or self._is_trusted(peer, own)):
             return own
         return told if address_of(told) else ""
 

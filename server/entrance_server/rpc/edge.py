@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError
 
 from entrance_server.domain.errors import InvalidRequest
@@ -30,6 +32,14 @@ class Method:
     def service(self) -> str:
         """The service's full name."""
         return self.name.split("/")[1]
+
+    @property
+    def descriptor(self) -> MethodDescriptor | None:
+        """What the proto says of it; None for one that a library brings along."""
+        try:
+            return descriptor_pool.Default().FindMethodByName(self.name[1:].replace("/", "."))
+        except KeyError:
+            return None
 
 
 class Layer(Protocol):
@@ -114,4 +124,11 @@ def _rpc_handler(handler: RpcHandler, call: Handler) -> RpcHandler:
         (True, False): (grpc.stream_unary_rpc_method_handler, handler.request_deserializer),
         (True, True): (grpc.stream_stream_rpc_method_handler, handler.request_deserializer),
     }[handler.request_streaming, handler.response_streaming]
-    return make(call, decode, handler.response_serializer)
+    return make(call, decode, _encoding(handler.response_serializer))
+
+
+def _encoding(encode: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] | None:
+    """What writes an answer, for one that is bytes already too: another server's."""
+    if encode is None:
+        return None
+    return lambda answer: answer if isinstance(answer, bytes) else encode(answer)

@@ -53,6 +53,16 @@ class InternalError(EntranceError):
         self.incident = incident
 
 
+class RemoteError(EntranceError):
+    """What another server of the installation answered; `status` is told as it came."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        info = error_details_pb2.ErrorInfo()
+        any(detail.Unpack(info) for detail in status.details)
+        super().__init__(status.message, reason=info.reason or None)
+        self.status = status
+
+
 CODES: Final[Mapping[type[EntranceError], grpc.StatusCode]] = {
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -67,6 +77,7 @@ CODES: Final[Mapping[type[EntranceError], grpc.StatusCode]] = {
     WrongState: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
+_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
 _RETRIABLE = (Exhausted, Unavailable)
 _STORAGE_ERRORS = (LogUnavailable, ResultUnavailable, StoreUnavailable)
 
@@ -85,6 +96,8 @@ def known(error: Exception) -> EntranceError | None:
 
 def code_of(error: EntranceError) -> grpc.StatusCode:
     """The gRPC code of an error: that of its class, or of the nearest one above it."""
+    if isinstance(error, RemoteError):
+        return _BY_NUMBER.get(error.status.code, grpc.StatusCode.UNKNOWN)
     for cls in type(error).__mro__:
         if cls in CODES:
             return CODES[cls]
@@ -93,6 +106,8 @@ def code_of(error: EntranceError) -> grpc.StatusCode:
 
 def status_of(error: EntranceError) -> status_pb2.Status:
     """The error with its details, as a call or one job of KillJobs answers it."""
+    if isinstance(error, RemoteError):
+        return error.status
     return status_pb2.Status(
         code=code_of(error).value[0],
         message=_cut(error.message),

@@ -29,6 +29,8 @@ from entrance_server.rpc import layers, tunnel
 from entrance_server.rpc.audit import Audit, AuditSink
 from entrance_server.rpc.credentials import CredentialsReader
 from entrance_server.rpc.edge import Edge
+from entrance_server.rpc.hops import Seal
+from entrance_server.rpc.routing import Routing
 from entrance_server.service.auth import Authenticator
 
 SERVICE: Final = entrance_pb2.DESCRIPTOR.services_by_name["EntranceService"].full_name
@@ -104,6 +106,8 @@ def create_server(
     limits: Limits = Limits(),
     observers: Sequence[layers.Observer] = (),
     audit: AuditSink | None = None,
+    seal: Seal | None = None,
+    routing: Routing | None = None,
 ) -> grpc.aio.Server:
     """A server without a port, not yet started.
 
@@ -115,6 +119,8 @@ def create_server(
         limits: What is refused as too much.
         observers: Are told of every call when it ends, beside the debug log.
         audit: Is told who did what, and who was refused.
+        seal: Knows calls that another server of the installation hands on.
+        routing: Hands on those about jobs of other servers; None where there are no others.
     """
     edge = Edge(
         [
@@ -124,12 +130,13 @@ def create_server(
             layers.Deadlines(limits.default_deadline),
             layers.Identity(
                 authenticator,
-                credentials=CredentialsReader(trusted_gateways),
+                credentials=CredentialsReader(trusted_gateways, seal=seal),
                 open_services=(health.SERVICE_NAME, reflection.SERVICE_NAME, tunnel.SERVICE),
                 open_methods=OPEN_METHODS,
                 admin_services=(CHANNELZ, OPERATION),
             ),
             layers.Streams(limits.streams_per_user),
+            *([routing] if routing else []),
         ]
     )
     server = grpc.aio.server(

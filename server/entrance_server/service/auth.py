@@ -28,13 +28,17 @@ _Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Everything by which a caller identifies himself; "" is what he did not send."""
+    """Everything by which a caller identifies himself; "" is what he did not send.
+
+    `via` is the server of this installation that handed the call on, if one did.
+    """
 
     authorization: str = ""
     token_code: str = ""
     token_user: str = ""
     session_ticket: str = ""
     address: str = ""
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,165 @@
+"""The other servers of the installation: channels to them, and calls that they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, NoReturn, Protocol, Self
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from entrance.tls import TlsError, TlsSource
+from entrance_server.domain.errors import JobMoved
+from entrance_server.rpc import caller, errors
+from entrance_server.rpc.edge import Context, Method
+from entrance_server.rpc.hops import Seal
+from entrance_server.rpc.places import PeerLost
+from entrance_server.service.ownership import Owner, Owners
+from entrance_server.store.port import StoreUnavailable
+
+LOOK_INTERVAL: Final = 1.0  # seconds between looks for servers that are gone
+MESSAGE_BYTES: Final = 64 * 1024 * 1024  # of an answer; pages of results can be large
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # also how long an attempt to connect may take
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_BROKEN: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+
+log = structlog.get_logger(__name__)
+
+
+class Receiver(Protocol):
+    """Takes the answers of a stream, in wire form."""
+
+    async def write(self, answer: Any, /) -> None:
+        """Sends an answer on, as fast as it is read."""
+
+
+class Peers:
+    """Hands calls on to other servers, as their callers sent them. An async context manager.
+
+    A channel is closed when its server is no longer among those that live: what is under way on it
+    then fails as if the server had gone away, also when that only hangs.
+    """
+
+    def __init__(
+        self, *, instance: str, owners: Owners, seal: Seal, tls: TlsSource | None = None
+    ) -> None:
+        self._instance = instance
+        self._owners = owners
+        self._seal = seal
+        self._tls = tls
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._looking = asyncio.create_task(self._close_lost())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        for address in list(self._channels):
+            await self._channels.pop(address).close()
+
+    async def call(self, owner: Owner, method: Method, request: bytes, context: Context) -> bytes:
+        """The answer of a unary call, in wire form.
+
+        Raises:
+            RemoteError: the server refused it.
+            JobMoved: it has not the job.
+            PeerLost: it is away, or went away.
+        """
+        async with self._calling(owner, lambda channel: channel.unary_unary(method.name)) as begin:
+            answer: bytes = await begin(request, **self._as_it_came(context))
+            return answer
+
+    async def stream(
+        self, owner: Owner, method: Method, request: bytes, context: Context, to: Receiver
+    ) -> None:
+        """Sends on the answers of a stream, to its end. The errors are those of `call`."""
+        async with self._calling(owner, lambda channel: channel.unary_stream(method.name)) as begin:
+            call = begin(request, **self._as_it_came(context))
+            try:
+                while (answer := await call.read()) is not grpc.aio.EOF:
+                    await to.write(answer)
+            finally:
+                call.cancel()
+
+    @asynccontextmanager
+    async def _calling(
+        self, owner: Owner, rpc: Callable[[grpc.aio.Channel], Any]
+    ) -> AsyncIterator[Any]:
+        try:
+            yield rpc(self._channel(owner.address))
+        except grpc.aio.AioRpcError as error:
+            _raise(error, owner)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise _lost(owner) from None  # its channel was closed
+
+    def _as_it_came(self, context: Context) -> dict[str, Any]:
+        return {
+            "metadata": self._seal.metadata(caller.credentials(), via=self._instance),
+            "timeout": context.time_remaining(),
+        }
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        if address not in self._channels:
+            self._channels[address] = self._connected(address)
+        return self._channels[address]
+
+    def _connected(self, address: str) -> grpc.aio.Channel:
+        if self._tls is None:
+            return grpc.aio.insecure_channel(address, _OPTIONS)
+        with contextlib.suppress(TlsError):  # told where the server listens; the old ones may do
+            self._tls.renewed()
+        return grpc.aio.secure_channel(address, self._tls.content.channel_credentials(), _OPTIONS)
+
+    async def _close_lost(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            if not self._channels:
+                continue
+            with contextlib.suppress(StoreUnavailable):  # what is under way goes on
+                alive = await self._owners.addresses()
+                for address in self._channels.keys() - set(alive):
+                    log.info("server lost", address=address)
+                    await self._channels.pop(address).close()
+
+
+def _lost(owner: Owner) -> PeerLost:
+    return PeerLost(
+        f"The server {owner.instance}, which has the job, went away; another one takes it over. "
+        "Try again."
+    )
+
+
+def _raise(error: grpc.aio.AioRpcError, owner: Owner) -> NoReturn:
+    try:
+        told = rpc_status.from_call(error)
+    except (ValueError, DecodeError):
+        told = None
+    if told is None:  # not the service: the connection, or a server that stops
+        if error.code() in _BROKEN:
+            raise _lost(owner) from error
+        number: int = error.code().value[0]
+        told = status_pb2.Status(code=number, message=error.details() or "")
+    remote = errors.RemoteError(told)
+    if remote.reason == JobMoved.reason:
+        raise JobMoved(remote.message) from None
+    raise remote from None

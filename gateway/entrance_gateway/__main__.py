@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import uvloop
 from pydantic import ValidationError
 
 from entrance import service_log
@@ -31,7 +32,8 @@ def main() -> int:
 
     try:
         settings = GatewaySettings(**given)
-        asyncio.run(serve(settings, ready=ready))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, ready=ready))
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(("entrance_gateway", *map(str, problem["loc"]))).upper()

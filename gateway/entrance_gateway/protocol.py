@@ -1,48 +1,111 @@
-"""The HTTP protocol: its own refusals wear the envelope, and a request's head has a deadline."""
+"""The HTTP protocol: its own refusals wear the envelope, and a request's head has limits."""
 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import ClassVar
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from entrance_gateway import envelope
 
+HEAD_LIMIT = 64 * 1024  # bytes
 
-class EnvelopedHttp(H11Protocol):
+_VERBS = "GET, HEAD, OPTIONS, POST"
+
+
+class EnvelopedHttp(HttpToolsProtocol):
     """HTTP/1.1 that answers a request which can't be parsed as everything else is answered."""
 
     head_deadline: ClassVar[float] = 10.0
     """Seconds for a request's head, from the connection or from its first byte on."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _in_head = False
+    _size = 0  # bytes of a head, or of what is neither head nor body, since the last piece of those
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expects a request from the start, so that silent connections do not pile up."""
         super().connection_made(transport)
         self._watch_head()
 
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes; a head that comes in drops has the same deadline as any."""
-        self._watch_head()
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._forget_head()
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets what was expected."""
         self._forget_head()
         super().connection_lost(exc)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what no application has seen, and closes the connection."""
-        self._refuse(400, b"Bad Request", msg)
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes; a head that comes in drops has the same limits as any."""
+        self._unset_keepalive_if_required()
+        self._size += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse_unreadable(error)
+        if self._size > HEAD_LIMIT:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._refuse(status, f"The request's head is larger than {HEAD_LIMIT:,} bytes.")
+        elif not self._in_head:
+            self._forget_head()
+        elif self._head_timer is None:
+            self._watch_head()
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head, self._size = True, 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a field of the head; those that follow a body are for nobody."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._in_head, self._size = False, 0
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a piece of the body."""
+        self._size = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body is complete."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _decline(self, rest: bytes) -> None:
+        """Reads a request again without its offer of another protocol, which hid its body.
+
+        Java's client offers HTTP/2 with every request.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            self._refuse_method()
+            return
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version.encode())]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def _refuse_unreadable(self, error: httptools.HttpParserError) -> None:
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
+            self._refuse_method()
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, "The request is not HTTP/1.1.")
+
+    def _refuse_method(self) -> None:
+        words = f"The request's method does not work here; use one of {_VERBS}."
+        self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, words, Allow=_VERBS)
 
     def _watch_head(self) -> None:
-        if self._head_timer is None and self.conn.their_state is h11.IDLE:
-            self._head_timer = self.loop.call_later(self.head_deadline, self._head_is_late)
+        self._head_timer = self.loop.call_later(self.head_deadline, self._head_is_late)
 
     def _forget_head(self) -> None:
         if self._head_timer is not None:
@@ -51,19 +114,18 @@ class EnvelopedHttp(H11Protocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if not self.transport.is_closing() and self.conn.their_state is h11.IDLE:
-            said = (
-                f"The request's head did not come within {self.head_deadline:g} s; send it whole."
-            )
-            self._refuse(408, b"Request Timeout", said)
+        words = f"The request's head did not come within {self.head_deadline:g} s; send it whole."
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, words)
 
-    def _refuse(self, status: int, reason: bytes, msg: str) -> None:
-        response = envelope.EnvelopeResponse(envelope.Message("", 1, msg), status_code=status)
-        headers = [*response.raw_headers, (b"connection", b"close")]
-        for event in (
-            h11.Response(status_code=status, headers=headers, reason=reason),
-            h11.Data(data=bytes(response.body)),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
+    def _refuse(self, status: HTTPStatus, words: str, **more_headers: str) -> None:
+        """Answers what no application has seen, and closes the connection."""
+        if self.transport.is_closing():
+            return
+        message = envelope.Message("", 1, words)
+        response = envelope.EnvelopeResponse(message, status_code=status, headers=more_headers)
+        lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
+        lines += [b"%b: %b" % field for field in response.raw_headers]
+        self.transport.write(
+            b"\r\n".join([*lines, b"connection: close", b"", bytes(response.body)])
+        )
         self.transport.close()

@@ -147,7 +147,7 @@ async def test_an_unknown_path_is_404_under_its_own_name(path: str) -> None:
         ("DELETE", f"{ROOT}/7/killJobs", "OPTIONS, POST"),
         ("HEAD", f"{ROOT}/7/kill", "GET, OPTIONS"),
         ("HEAD", f"{ROOT}/7/pause", "GET, OPTIONS"),
-        ("MADEUP", f"{ROOT}/jobs", "GET, HEAD, OPTIONS"),
+        ("PURGE", f"{ROOT}/jobs", "GET, HEAD, OPTIONS"),
         ("POST", "/health", "GET, HEAD, OPTIONS"),
     ],
 )
@@ -160,6 +160,13 @@ async def test_a_wrong_verb_is_405_and_told_the_right_ones(
     assert response.headers["allow"] == allowed
     assert verb == "HEAD" or parts(response)[1] == 1
     assert it.requests == []
+
+
+async def test_a_verb_that_http_does_not_know_is_405_too() -> None:
+    async with running(NOWHERE) as gateway:
+        response = await gateway.client.request("MADEUP", f"{ROOT}/7/status")
+    assert parts(response)[:2] == (405, 1)
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 async def test_options_tells_the_verbs_and_asks_nobody() -> None:
@@ -316,6 +323,52 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 ")
     assert json.loads(body)["status"] == 1
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /health HTTP/1.1\r\nHost: x\r\n",
+        f"POST {ROOT}/execute HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".encode(),
+    ],
+)
+async def test_header_fields_without_end_are_refused(begun: bytes) -> None:
+    async with running(NOWHERE) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        answer = asyncio.create_task(reader.readline())
+        writer.write(begun)
+        while not answer.done():
+            writer.write(b"X-More: " + b"x" * 1_000 + b"\r\n")
+            await asyncio.wait({answer}, timeout=0.001)  # until it was taken
+        writer.close()
+    assert answer.result().startswith(b"HTTP/1.1 431 ")
+
+
+async def test_header_fields_behind_a_body_are_nobodys_credentials() -> None:
+    head = f"POST {ROOT}/execute HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with service() as it, running(it.port) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(f"{head}2\r\n{{}}\r\n0\r\nAuthorization: Bearer t\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    assert "authorization" not in it.metadata
+
+
+@pytest.mark.parametrize(
+    ("line", "body"), [(f"GET {ROOT}/7/status", ""), (f"POST {ROOT}/execute", "{}")]
+)
+async def test_a_client_that_offers_another_protocol_is_served_by_this_one(
+    line: str, body: str
+) -> None:
+    head = f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    async with service() as it, running(it.port) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        for more in (offer, "Connection: close\r\n"):
+            writer.write(f"{head}{more}\r\n{body}".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            await reader.readuntil(b"}}")
+        writer.close()
 
 
 async def test_a_connection_is_good_for_the_next_request_however_long_it_was_silent(

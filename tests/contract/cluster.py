@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import grpc
 
+from entrance_server.domain.instances import Instance, Owner
 from entrance_server.rpc.hops import Seal
 from entrance_server.rpc.peers import Peers
+from entrance_server.rpc.places import Places
 from entrance_server.rpc.routing import Routing
-from entrance_server.service.ownership import Owner
 from tests.contract.grpc_edge import PATIENCE, Services, edge_server
 
 HOST = "127.0.0.1"
@@ -24,19 +26,28 @@ class Table:
     def __init__(self) -> None:
         self.addresses_of: dict[str, str] = {}
         self.instance_of: dict[int, str] = {}
-        self.ended: set[int] = set()
+        self.ended: dict[int, datetime] = {}
         self.lookups = 0
 
     async def owners_of(self, task_ids: Collection[int]) -> Mapping[int, Owner]:
         self.lookups += 1
         return {
-            one: Owner(name, self.addresses_of.get(name, ""), one in self.ended)
+            one: Owner(
+                name,
+                self.addresses_of.get(name, ""),
+                fence=1,
+                is_alive=name in self.addresses_of,
+                end_time=self.ended.get(one),
+            )
             for one in task_ids
             if (name := self.instance_of.get(one))
         }
 
-    async def addresses(self) -> Collection[str]:
-        return list(self.addresses_of.values())
+    async def live_instances(self) -> Sequence[Instance]:
+        return [
+            Instance(name, address, home=name, fence=1, is_alive=True)
+            for name, address in self.addresses_of.items()
+        ]
 
 
 @dataclass
@@ -80,12 +91,8 @@ class Member:
     async def running(self, key: bytes) -> AsyncIterator[None]:
         seal = Seal(key)
         async with Peers(instance=self.name, owners=self.table, seal=seal) as peers:
-            routing = Routing(
-                instance=self.name,
-                owners=self.table,
-                is_here=self.here.__contains__,
-                peers=peers,
-            )
+            places = Places(instance=self.name, owners=self.table, is_here=self.here.__contains__)
+            routing = Routing(places, peers)
             self._server = edge_server(self.services, audit=self.audit, seal=seal, routing=routing)
             port = self._server.add_insecure_port(f"{HOST}:0")
             await self._server.start()

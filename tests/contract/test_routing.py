@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -175,13 +176,21 @@ async def test_a_job_that_nobody_takes_over_is_unavailable(monkeypatch: pytest.M
     assert "another one is about to take it over" in (error.details() or "")
 
 
-async def test_a_job_that_ended_a_moment_ago_on_a_lost_server_is_answered_here() -> None:
+async def test_a_job_that_ended_a_moment_ago_is_still_its_servers_to_tell() -> None:
     async with cluster(["a", "b"]) as (a, b):
         b.take(7)
-        a.table.ended.add(7)
+        a.table.ended[7] = datetime.now(UTC)
         await status(a)
         assert len(b.services.asked) == 1
         await b.die()
+        await status(a)
+    assert len(a.services.asked) == 1
+
+
+async def test_a_job_that_ended_long_ago_is_answered_where_it_is_asked_for() -> None:
+    async with cluster(["a", "b"]) as (a, b):
+        b.take(7)
+        a.table.ended[7] = datetime.now(UTC) - 2 * places.AFTER_END
         await status(a)
     assert len(a.services.asked) == 1
 

@@ -64,19 +64,19 @@ async def test_a_name_whose_lease_has_ended_is_free(store: SqlStore, ended_by: s
 async def test_the_owner_of_a_new_job_is_the_server_that_accepted_it(store: SqlStore) -> None:
     lease = await join(store, "a")
     job, _ = await store.create_job(spec(), instance="a")
-    owner = await store.owner_of(job.task_id)
+    owner = (await store.owners_of([job.task_id])).get(job.task_id)
     assert job.owner == "a"
     assert owner is not None
     assert (owner.name, owner.address, owner.fence) == ("a", "a:9104", lease.fence)
     assert owner.is_alive
-    assert not owner.job_ended
+    assert owner.end_time is None
 
 
 async def test_a_server_owns_its_jobs_again_after_a_restart(store: SqlStore) -> None:
     await join(store, "a")
     job, _ = await store.create_job(spec(), instance="a")
     lease = await join(store, "a")
-    owner = await store.owner_of(job.task_id)
+    owner = (await store.owners_of([job.task_id])).get(job.task_id)
     assert owner is not None
     assert (owner.fence, owner.is_alive) == (lease.fence, True)
 
@@ -85,7 +85,7 @@ async def test_an_owner_whose_lease_has_ended_is_not_alive(store: SqlStore) -> N
     lease = await join(store, "a")
     job, _ = await store.create_job(spec(), instance="a")
     await store.leave(lease)
-    owner = await store.owner_of(job.task_id)
+    owner = (await store.owners_of([job.task_id])).get(job.task_id)
     assert owner is not None
     assert not owner.is_alive
 
@@ -94,13 +94,13 @@ async def test_an_owner_is_told_when_its_job_has_ended(store: SqlStore) -> None:
     await join(store, "a")
     job, _ = await store.create_job(spec(), instance="a")
     await store.transition(job.task_id, JobStatus.CANCELLED, expect=ACTIVE)
-    owner = await store.owner_of(job.task_id)
+    owner = (await store.owners_of([job.task_id])).get(job.task_id)
     assert owner is not None
-    assert owner.job_ended
+    assert owner.end_time is not None
 
 
 async def test_a_job_that_does_not_exist_has_no_owner(store: SqlStore) -> None:
-    assert await store.owner_of(7) is None
+    assert await store.owners_of([7]) == {}
 
 
 async def test_the_only_server_of_a_store_owns_all_that_is_left(store: SqlStore) -> None:

@@ -48,11 +48,12 @@ class Owner:
         address: As `Instance.address`.
         fence: The fence of the lease under which it took the job.
         is_alive: Whether it holds that very lease still.
-        job_ended: Whether the job is in a final state, so that any server can answer for it.
+        end_time: When the job ended; None before. From a while later on, any server can answer for
+            it.
     """
 
     name: str
     address: str
     fence: int
     is_alive: bool
-    job_ended: bool
+    end_time: datetime | None = None

@@ -12,13 +12,13 @@ from google.rpc import error_details_pb2, status_pb2
 
 from entrance.v1 import entrance_pb2 as pb
 from entrance_server.domain.errors import EntranceError, JobMoved
+from entrance_server.domain.instances import Owner
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.edge import Context, Handler, Method
 from entrance_server.rpc.naming import names_of
 from entrance_server.rpc.peers import Peers
 from entrance_server.rpc.places import Patience, PeerLost, Places, doubted
 from entrance_server.service.control import MAX_KILLED
-from entrance_server.service.ownership import Owner
 
 Moved: TypeAlias = dict[int, JobMoved]
 """Jobs, by their place in the request, that were not with the server that was asked."""
@@ -111,7 +111,7 @@ class _Killing:
         )
         if owner is not None:
             names = (name for index in indexes for name in self._named[index])
-            self._forwards.update(dict.fromkeys(names, owner.instance))
+            self._forwards.update(dict.fromkeys(names, owner.name))
         try:
             answers = await self._kills.send(owner, part, self._context)
         except JobMoved as error:

@@ -16,11 +16,11 @@ from grpc_status import rpc_status
 
 from entrance.tls import TlsError, TlsSource
 from entrance_server.domain.errors import JobMoved
+from entrance_server.domain.instances import Owner
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.edge import Context, Method
 from entrance_server.rpc.hops import Seal
-from entrance_server.rpc.places import PeerLost
-from entrance_server.service.ownership import Owner, Owners
+from entrance_server.rpc.places import Owners, PeerLost
 from entrance_server.store.port import StoreUnavailable
 
 LOOK_INTERVAL: Final = 1.0  # seconds between looks for servers that are gone
@@ -136,15 +136,15 @@ class Peers:
             if not self._channels:
                 continue
             with contextlib.suppress(StoreUnavailable):  # what is under way goes on
-                alive = await self._owners.addresses()
-                for address in self._channels.keys() - set(alive):
+                alive = {one.address for one in await self._owners.live_instances()}
+                for address in self._channels.keys() - alive:
                     log.info("server lost", address=address)
                     await self._channels.pop(address).close()
 
 
 def _lost(owner: Owner) -> PeerLost:
     return PeerLost(
-        f"The server {owner.instance}, which has the job, went away; another one takes it over. "
+        f"The server {owner.name}, which has the job, went away; another one takes it over. "
         "Try again."
     )
 

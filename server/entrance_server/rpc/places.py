@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 import grpc
 
 from entrance_server.domain.errors import EntranceError, JobMoved, Unavailable
+from entrance_server.domain.instances import Instance, Owner
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.naming import Names
-from entrance_server.service.ownership import Owner, Owners
+from entrance_server.service.job_log import utc_now
 
 PATIENCE: Final = 30.0  # seconds that a job may be without a server that acts for it
 PAUSES: Final = (0.05, 0.5)  # seconds: the first and the longest between two looks for it
+AFTER_END: Final = timedelta(seconds=10)  # in which a last line may still be written
+
+
+class Owners(Protocol):
+    """Which servers there are and act for what: a part of `store.port.Members`."""
+
+    async def owners_of(self, task_ids: Collection[int]) -> Mapping[int, Owner]: ...
+
+    async def live_instances(self) -> Sequence[Instance]: ...
 
 
 class PeerLost(JobMoved):
@@ -27,12 +38,23 @@ class WrongServer(JobMoved):
 
 
 class Places:
-    """Finds the servers of jobs. `is_here` tells of those that this server acts for."""
+    """Finds the servers of jobs. `is_here` tells of those that this server acts for.
 
-    def __init__(self, *, instance: str, owners: Owners, is_here: Callable[[int], bool]) -> None:
+    A job that has ended is its server's for a moment more; then every server can answer for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        owners: Owners,
+        is_here: Callable[[int], bool],
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._instance = instance
         self._owners = owners
         self._is_here = is_here
+        self._clock = clock
 
     async def of(self, named: Names) -> Owner | None:
         """The server that a call goes on to; None is this one.
@@ -56,22 +78,25 @@ class Places:
 
     def _place(self, names: Names, owners: Mapping[int, Owner]) -> Owner | JobMoved | None:
         owner = next((owners[one] for one in names if one in owners), None)
-        if owner is None:
+        if owner is None or self._ended_long_ago(owner):
             return None
-        is_mine = owner.instance == self._instance
+        is_mine = owner.name == self._instance
         # what comes from another server stays here or goes back, so that nothing goes in circles
-        if owner.address and not is_mine and not caller.credentials().via:
+        if owner.is_alive and not is_mine and not caller.credentials().via:
             return owner
-        if owner.has_ended:
+        if owner.end_time is not None:
             return None
         if is_mine:
             return JobMoved("The job is about to go on with this server; try again.")
-        if owner.address:
-            return WrongServer(f"The job is with another server, {owner.instance}; try again.")
+        if owner.is_alive:
+            return WrongServer(f"The job is with another server, {owner.name}; try again.")
         return JobMoved(
-            f"The job's server, {owner.instance}, is gone, and another one is about to "
-            "take it over; try again."
+            f"The job's server, {owner.name}, is gone, and another one is about to take it over; "
+            "try again."
         )
+
+    def _ended_long_ago(self, owner: Owner) -> bool:
+        return owner.end_time is not None and self._clock() >= owner.end_time + AFTER_END
 
 
 class Patience:

@@ -5,7 +5,6 @@ Where that server goes away, the call, or the rest of its stream, goes to the on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor
@@ -20,16 +19,13 @@ from entrance_server.rpc.naming import Names
 from entrance_server.rpc.peers import Peers
 from entrance_server.rpc.places import Patience, PeerLost, Places, doubted
 from entrance_server.rpc.relays import RELAYS, Answer, Relay
-from entrance_server.service.ownership import Owners
 
 
 class Routing:
     """Sends calls to where their job is. Stands inside of Identity, next to the handlers."""
 
-    def __init__(
-        self, *, instance: str, owners: Owners, is_here: Callable[[int], bool], peers: Peers
-    ) -> None:
-        self._places = Places(instance=instance, owners=owners, is_here=is_here)
+    def __init__(self, places: Places, peers: Peers) -> None:
+        self._places = places
         self._peers = peers
 
     def wrap(self, method: Method, handler: Handler) -> Handler:
@@ -58,7 +54,7 @@ class Routing:
                     owner = await self._places.of(names)
                     if owner is None:
                         return await handler(request, context)
-                    forwards.update(dict.fromkeys(names, owner.instance))
+                    forwards.update(dict.fromkeys(names, owner.name))
                     return await self._peers.call(owner, method, request, context)
                 except JobMoved as moved:
                     lost = moved if isinstance(moved, PeerLost) else lost
@@ -86,7 +82,7 @@ class Routing:
                     if owner is None:
                         await handler(rest, cast(Context, sent))
                     else:
-                        forwards.update(dict.fromkeys(names, owner.instance))
+                        forwards.update(dict.fromkeys(names, owner.name))
                         await self._peers.stream(owner, method, rest, context, sent)
                     return
                 except JobMoved as moved:

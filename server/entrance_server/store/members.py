@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -55,11 +55,14 @@ class SqlMembers(ABC):
         """The servers whose leases hold, by name."""
         return await self._read_all(statements.LIVE_INSTANCES, {}, rows.instance_from)
 
-    async def owner_of(self, task_id: int) -> Owner | None:
-        """Which server acts for a job, or None where the number names none."""
-        asked = {"p_task_id": task_id}
-        found = await self._read_all(statements.FIND_OWNER, asked, rows.owner_from)
-        return found[0] if found else None
+    async def owners_of(self, task_ids: Collection[int]) -> Mapping[int, Owner]:
+        """Which servers act for jobs, by the numbers of those that there are."""
+        found = await self._read_all(
+            statements.FIND_OWNERS,
+            {"p_task_ids": list(task_ids)},
+            lambda row: (row.task_id, rows.owner_from(row)),
+        )
+        return dict(found)
 
     async def _set_end(self, lease: Lease, length: timedelta) -> None:
         values = {"p_name": lease.instance, "p_fence": lease.fence, "p_lease": length}

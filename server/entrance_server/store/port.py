@@ -165,8 +165,8 @@ class Members(Protocol):
     async def live_instances(self) -> Sequence[Instance]:
         """The servers whose leases hold, by name."""
 
-    async def owner_of(self, task_id: int) -> Owner | None:
-        """Which server acts for a job, or None where the number names none."""
+    async def owners_of(self, task_ids: Collection[int]) -> Mapping[int, Owner]:
+        """Which servers act for jobs, by the numbers of those that there are."""
 
 
 class Store(Protocol):

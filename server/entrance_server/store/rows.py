@@ -271,11 +271,11 @@ def instance_from(row: Row[Any]) -> Instance:
 
 
 def owner_from(row: Row[Any]) -> Owner:
-    """The owner in a row of `statements.FIND_OWNER`."""
+    """The owner in a row of `statements.FIND_OWNERS`."""
     return Owner(
         name=row.owner,
         address=row.address or "",
         fence=row.fence,
         is_alive=bool(row.is_alive),
-        job_ended=row.status.is_final,
+        end_time=row.end_time,
     )

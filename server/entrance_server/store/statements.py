@@ -332,17 +332,18 @@ LIVE_INSTANCES = (
     select(*instances.c, true().label("is_alive")).where(_is_alive).order_by(instances.c.name)
 )
 
-# Which server acts for a job, and whether under the lease that it took the job with.
-FIND_OWNER = (
+# Which servers act for jobs, and whether under the leases that they took them with.
+FIND_OWNERS = (
     select(
+        jobs.c.task_id,
         jobs.c.owner,
         jobs.c.fence,
-        jobs.c.status,
+        jobs.c.end_time,
         instances.c.address,
         and_(instances.c.fence == jobs.c.fence, _is_alive).label("is_alive"),
     )
     .select_from(jobs.outerjoin(instances, instances.c.name == jobs.c.owner))
-    .where(jobs.c.task_id == _task_id)
+    .where(jobs.c.task_id.in_(_task_ids))
 )
 
 # Replaces a session.

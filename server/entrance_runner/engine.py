@@ -84,6 +84,7 @@ class SessionContext:
     output: int  # the file descriptor for whatever user code prints
     processes: Processes  # what it spawns is confined
     confinement: Confinement  # for what is started or made otherwise
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ class Host:
         working_directory: str,
         environment: Mapping[str, str],
         options: Mapping[str, str],
+        secrets: Mapping[str, str],
     ) -> str:
         """Starts the engine and tells its version.
 
@@ -116,6 +117,7 @@ class Host:
             output=self._output.writer,
             processes=self._processes,
             confinement=confinement,
+            secrets=dict(secrets),
         )
         self._engine, self.session_id, self.engine_type = engine, session_id, engine_type
         try:

@@ -8,6 +8,7 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -22,6 +23,11 @@ def end_with_parent(parent: int) -> bool:
     if os.getppid() != parent:  # it has ended meanwhile
         signal.raise_signal(signal.SIGHUP)
     return possible
+
+
+def hide_memory() -> bool:
+    """Keeps other processes of the account from reading this one's memory and environment."""
+    return _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _prctl(option: int, value: int) -> bool:

@@ -67,6 +67,7 @@ class EngineServicer(engine_pb2_grpc.EngineServiceServicer):
                 working_directory=request.working_directory,
                 environment=request.environment,
                 options=request.options,
+                secrets=request.secrets,
             )
             return pb.OpenSessionResponse(engine_version=version)
 

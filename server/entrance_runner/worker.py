@@ -56,7 +56,7 @@ class WorkerSession(Session):
         session = await cls._spawn(context, worker)
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
-                await session._open(context.options)
+                await session._open({**context.options, **context.secrets})
         except TimeoutError:
             await session._abort()
             raise EngineUnavailable(f"the engine did not start in {OPEN_TIMEOUT:g} s") from None

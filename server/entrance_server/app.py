@@ -24,6 +24,7 @@ from entrance_server import data_dir as directories
 from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
 from entrance_server.config import ServerSettings
+from entrance_server.engines.connections import Connections
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
 from entrance_server.engines.isolation import prepare as prepare_isolation
 from entrance_server.engines.launcher import LocalLauncher
@@ -210,6 +211,7 @@ async def _wire_jobs(
     clock: SteadyClock,
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
+    connections = Connections(settings.connections)
     directory = settings.data_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
     logs = LogStore(directory)
@@ -234,6 +236,7 @@ async def _wire_jobs(
             launcher=launcher,
             store=store,
             owner=instance,
+            connections=connections,
             max_sessions=settings.max_sessions,
             warm_runners=settings.warm_runners,
             idle_timeout=settings.session_idle_timeout,
@@ -303,7 +306,10 @@ async def _wire_jobs(
     submit = SubmitService(
         instance=instance,
         parser=RequestParser(
-            engines=engines, policies=policies, max_code_bytes=settings.max_code_bytes
+            engines=engines,
+            connections=connections,
+            policies=policies,
+            max_code_bytes=settings.max_code_bytes,
         ),
         preprocess=settings.preprocess,
         store=store,

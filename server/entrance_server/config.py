@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from entrance_server.domain.addresses import LOOPBACK
 from entrance_server.domain.run_policy import RETRIES_MOST, RunPolicies, RunPolicy
+from entrance_server.engines.connections import Connection
 from entrance_server.engines.isolation import Level, Limits, Wanted
 from entrance_server.preprocess import PreprocessSettings
 from entrance_server.scheduling import GroupLimits, GroupRule, LimitRules
@@ -77,6 +78,8 @@ class ServerSettings(BaseSettings):
     """Further names of engine types, such as `{"hive": "duckdb"}`."""
     engine_defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Startup settings by engine, for sessions whose jobs say nothing else."""
+    connections: dict[str, Connection] = Field(default_factory=dict)
+    """Databases by the names that jobs call them by; see "Databases" in running-jobs.md."""
     working_directories: tuple[Path, ...] = ()
     """Directories in which sessions may work, beside their own ones."""
     isolation: Level = "limits"

@@ -8,12 +8,14 @@ import pytest
 
 from entrance_server.domain.errors import InvalidRequest
 from entrance_server.domain.job import JobParams
+from entrance_server.engines.connections import Connections
 from entrance_server.engines.failures import SessionRefused
 from entrance_server.engines.parameters import EngineParameter, of_every_session
 from entrance_server.engines.registry import EngineInfo, EngineRegistry
 from entrance_server.engines.setup import Setup, set_up
 from entrance_server.service import parameters
 
+NO_CONNECTIONS = Connections({})
 SHARED = Path("/shared/data")
 THREADS = EngineParameter(
     "duckdb.threads",
@@ -40,7 +42,7 @@ def startup(**settings: str) -> JobParams:
 
 def violations(params: JobParams) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as caught:
-        parameters.check(DUCKDB, params)
+        parameters.check(DUCKDB, params, "alice", NO_CONNECTIONS)
     assert caught.value.err_code == 20010
     return {one.field: one.description for one in caught.value.violations}
 
@@ -57,7 +59,7 @@ class TestRequest:
             startup={"duckdb.threads": "2", "working_directory": "a/b", "env.LANG": "C"},
             runtime={"colour": "blue"},
         )
-        parameters.check(DUCKDB, params)
+        parameters.check(DUCKDB, params, "alice", NO_CONNECTIONS)
         assert warnings(params) == []
 
     def test_every_wrong_value_is_told_by_the_field_as_the_caller_spells_it(self) -> None:
@@ -70,7 +72,7 @@ class TestRequest:
 
     def test_unknown_settings_are_warned_about(self) -> None:
         params = JobParams(startup={"a": "1"}, runtime={"b": "2"}, special={"c": "3"})
-        parameters.check(DUCKDB, params)
+        parameters.check(DUCKDB, params, "alice", NO_CONNECTIONS)
         assert warnings(params) == [
             "The setting startup.a has no effect: engine duckdb does not have it.",
             "The setting runtime.b has no effect: engine duckdb does not have it.",
@@ -89,7 +91,7 @@ class TestRequest:
     def test_a_session_may_work_below_its_own_directory_and_in_allowed_ones(
         self, directory: str
     ) -> None:
-        parameters.check(DUCKDB, startup(working_directory=directory))
+        parameters.check(DUCKDB, startup(working_directory=directory), "alice", NO_CONNECTIONS)
 
     @pytest.mark.parametrize(
         "directory", ["..", "a/../../b", "/etc", "/shared/database", "/shared/data/../x", "/"]

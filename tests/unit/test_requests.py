@@ -10,6 +10,7 @@ import pytest
 from entrance_server.domain import errors
 from entrance_server.domain.job import JobParams, Principal
 from entrance_server.domain.run_policy import RunPolicies, RunPolicy
+from entrance_server.engines.connections import Connections
 from entrance_server.engines.registry import EngineInfo, EngineRegistry
 from entrance_server.service.requests import RequestParser
 from entrance_server.service.views import SubmitCommand
@@ -25,7 +26,12 @@ ENGINES = EngineRegistry(
     ],
     aliases={"hive": "duckdb"},
 )
-PARSER = RequestParser(engines=ENGINES, policies=RunPolicies(RunPolicy()), max_code_bytes=100)
+PARSER = RequestParser(
+    engines=ENGINES,
+    connections=Connections({}),
+    policies=RunPolicies(RunPolicy()),
+    max_code_bytes=100,
+)
 
 
 def change(**fields: Any) -> SubmitCommand:

@@ -12,6 +12,7 @@ import pytest
 
 from entrance_server.changes import Changes
 from entrance_server.domain.job import GroupKey
+from entrance_server.engines.connections import Connections
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess, start_of
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.session import EngineSession, SessionKey
@@ -43,6 +44,7 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
         owner="here:9104",
         launcher=cast(LocalLauncher, launcher),
         store=store,
+        connections=Connections({}),
         max_sessions=1,
         warm_runners=0,
         idle_timeout=60,

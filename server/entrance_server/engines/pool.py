@@ -11,6 +11,7 @@ import structlog
 
 from entrance_server.changes import Changes
 from entrance_server.domain.job import SessionRecord
+from entrance_server.engines.connections import Connections
 from entrance_server.engines.failures import SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.session import EngineSession, SessionKey
@@ -35,6 +36,7 @@ class SessionPool:
         launcher: LocalLauncher,
         store: Store,
         owner: str,
+        connections: Connections,
         max_sessions: int,
         warm_runners: int,
         idle_timeout: float,
@@ -43,6 +45,7 @@ class SessionPool:
         self._launcher = launcher
         self._store = store
         self._owner = owner
+        self._connections = connections
         self._max_sessions = max_sessions
         self._warm_runners = warm_runners
         self._idle_timeout = idle_timeout
@@ -163,7 +166,10 @@ class SessionPool:
             # durable before it is used, so that no restart loses sight of a process
             await self._store.put_session(self._record(runner, key))
             setup = await self._launcher.set_up(session.session_id, key.options)
-            await session.open(key, setup, timeout=self._open_timeout)
+            secrets = await asyncio.to_thread(
+                self._connections.secrets, key.group.engine_type, key.group.user, key.options
+            )
+            await session.open(key, setup, secrets, timeout=self._open_timeout)
         except BaseException:
             self._busy.discard(session)
             self._tasks.create_task(self._end_unwatched(session))

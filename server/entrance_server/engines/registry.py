@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 
+import structlog
+
 from entrance_server.engines import parameters
 from entrance_server.engines.parameters import EngineParameter, Scope
+
+log = structlog.get_logger(__name__)
 
 ENTRY_POINT_GROUP = "entrance.engines"
 
@@ -25,6 +29,10 @@ class EngineInfo:
     description: str
     parameters: tuple[EngineParameter, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+
+
+class NotInstalled(ValueError):
+    """The program behind an engine is not there; the message says what is missing."""
 
 
 class EngineRegistry:
@@ -52,7 +60,8 @@ class EngineRegistry:
             defaults: Startup settings by engine.
 
         Raises:
-            ValueError: an engine is named that is not installed, or a default is wrong.
+            NotInstalled: an engine is named whose program is not installed.
+            ValueError: an engine is named that there is not, or a default is wrong.
         """
         points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
         unknown = sorted({*only, *aliases.values(), *defaults} - set(points))
@@ -61,11 +70,14 @@ class EngineRegistry:
                 f"these engines are configured, but not installed: {', '.join(unknown)}; "
                 f"installed are: {', '.join(sorted(points))}"
             )
-        engines = [
-            _describe(points[name], of_every_session, defaults.get(name, {}))
-            for name in sorted(points)
-            if not only or name in only
-        ]
+        engines: list[EngineInfo] = []
+        for name in sorted(only or points):
+            try:
+                engines.append(_describe(points[name], of_every_session, defaults.get(name, {})))
+            except NotInstalled as error:
+                if name in {*only, *aliases.values(), *defaults}:
+                    raise
+                log.info("engine not offered", engine=name, reason=str(error))
         return cls(engines, aliases=aliases)
 
     def find(self, engine_type: str) -> EngineInfo | None:
@@ -97,9 +109,13 @@ def _describe(
     defaults: Mapping[str, str],
 ) -> EngineInfo:
     engine = point.load()
+    try:
+        version = engine.version()
+    except Exception as error:  # of a class of the runner's, which the server does not know
+        raise NotInstalled(f"the engine {point.name} can't start: {error}") from None
     info = EngineInfo(
         engine_type=engine.engine_type,
-        version=engine.version(),
+        version=version,
         run_types=tuple(engine.run_types),
         description=engine.description,
         parameters=(

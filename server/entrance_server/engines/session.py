@@ -64,8 +64,16 @@ class EngineSession:
         """Names the session."""
         return self.runner.session_id
 
-    async def open(self, key: SessionKey, setup: Setup, *, timeout: float) -> None:
+    async def open(
+        self, key: SessionKey, setup: Setup, secrets: Mapping[str, str], *, timeout: float
+    ) -> None:
         """Starts the engine; waits for the runner to listen first.
+
+        Args:
+            key: What jobs have in common that use the session.
+            setup: Its directory, its environment and its settings.
+            secrets: Settings that are written nowhere.
+            timeout: Seconds that it may take.
 
         Raises:
             SessionRefused: the engine did not start, or refused an option.
@@ -78,6 +86,7 @@ class EngineSession:
             working_directory=str(setup.working_directory),
             environment=setup.environment,
             options=setup.options,
+            secrets=secrets,
         )
         try:
             async with asyncio.timeout(timeout):

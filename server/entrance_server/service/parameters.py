@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from entrance_server.domain.errors import FieldViolation, InvalidRequest
 from entrance_server.domain.job import JobParams
+from entrance_server.engines.connections import Connections, setting_of
 from entrance_server.engines.parameters import SCOPES, Scope, find
 from entrance_server.engines.registry import EngineInfo
 from entrance_server.preprocess import Note
@@ -14,8 +15,8 @@ from entrance_server.preprocess.notes import capped, shown
 PARAMS_WRONG = 20010
 
 
-def check(engine: EngineInfo, params: JobParams) -> None:
-    """Checks the settings that an engine knows.
+def check(engine: EngineInfo, params: JobParams, user: str, connections: Connections) -> None:
+    """Checks the settings that an engine knows, in a job that runs as some user.
 
     Raises:
         InvalidRequest: some have values that it does not take; each is named.
@@ -26,6 +27,7 @@ def check(engine: EngineInfo, params: JobParams) -> None:
         if (parameter := find(engine.parameters, scope, name)) is not None
         and (problem := parameter.problem(name, text)) is not None
     ]
+    violations += _connection_violations(engine, params, user, connections)
     if violations:
         raise InvalidRequest(
             "; ".join(f"{one.field} {one.description}" for one in violations) + ".",
@@ -43,6 +45,17 @@ def notes(engine: EngineInfo, params: JobParams) -> tuple[Note, ...]:
         if find(engine.parameters, scope, name) is None
     ]
     return capped(unknown, "settings")
+
+
+def _connection_violations(
+    engine: EngineInfo, params: JobParams, user: str, connections: Connections
+) -> list[FieldViolation]:
+    setting = setting_of(engine.engine_type)
+    if find(engine.parameters, "startup", setting) is None:
+        return []
+    name = params.startup.get(setting, engine.defaults.get(setting))
+    problem = connections.problem(engine.engine_type, user, name)
+    return [FieldViolation(f"params.configuration.startup.{setting}", problem)] if problem else []
 
 
 def _why(engine: EngineInfo, name: str) -> str:

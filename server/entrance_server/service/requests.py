@@ -10,6 +10,7 @@ from entrance_server.domain import errors
 from entrance_server.domain.errors import FieldViolation
 from entrance_server.domain.job import JobSpec, Principal
 from entrance_server.domain.run_policy import LABEL_WRONG, RunPolicies
+from entrance_server.engines.connections import Connections
 from entrance_server.engines.registry import EngineInfo, EngineRegistry
 from entrance_server.preprocess import Note
 from entrance_server.service import parameters
@@ -34,9 +35,15 @@ class RequestParser:
     """Checks requests against the engines and limits of this installation."""
 
     def __init__(
-        self, *, engines: EngineRegistry, policies: RunPolicies, max_code_bytes: int
+        self,
+        *,
+        engines: EngineRegistry,
+        connections: Connections,
+        policies: RunPolicies,
+        max_code_bytes: int,
     ) -> None:
         self._engines = engines
+        self._connections = connections
         self._policies = policies
         self._max_code_bytes = max_code_bytes
 
@@ -54,7 +61,7 @@ class RequestParser:
         _check_run_type(engine, command.run_type)
         _check_rest(command)
         self._policies.of(command.labels)
-        parameters.check(engine, command.params)
+        parameters.check(engine, command.params, user, self._connections)
         labels = dict(command.labels)
         labels.pop("creator", None)
         labels["userCreator"] = f"{user}-{creator}"

@@ -80,6 +80,7 @@ class RunnerClient:
         *,
         options: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> pb.OpenSessionResponse:
         self.work.mkdir(exist_ok=True)
         await self.until(self.socket.exists)
@@ -90,6 +91,7 @@ class RunnerClient:
             working_directory=str(self.work),
             environment=environment or {"PATH": os.environ["PATH"]},
             options=options or {},
+            secrets=secrets or {},
         )
         return await self.stub.OpenSession(request, timeout=DEADLINE)
 

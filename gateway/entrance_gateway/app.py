@@ -75,8 +75,11 @@ def _around(settings: GatewaySettings) -> Iterable[Middleware]:
 
 
 def _endpoints(gateway: Gateway) -> Iterable[tuple[PathTemplate, str, ASGIApp]]:
-    admission = Admission(gateway.settings.max_requests)  # leaves probes and reference out
+    # probes and the reference pass without
+    requests = Admission(gateway.settings.max_requests, "requests")
+    streams = Admission(gateway.settings.max_streams, "streams")
     for operation in operations_of(SERVICES):
+        admission = streams if operation.streams else requests
         endpoint = admission.guard(endpoint_for(operation, gateway))
         yield from ((operation.path, verb, endpoint) for verb in operation.verbs)
     others: Mapping[str, ASGIApp] = {

@@ -34,7 +34,7 @@ async def receive(request: Request, *, limit: int, deadline: float) -> bytes:
                     raise _too_large(limit)
     except TimeoutError:
         words = f"The body did not arrive within {deadline:g} seconds."
-        raise Refusal(words, envelope.BODY_TOO_SLOW) from None
+        raise Refusal(words, envelope.TOO_SLOW) from None
     return bytes(body)
 
 

@@ -59,8 +59,12 @@ class GatewaySettings(BaseSettings):
         default=32 * 1024 * 1024, description="bytes of one gRPC answer"
     )
     tunnel: bool = Field(default=True, description="gather unary calls to the server in one stream")
-    max_requests: PositiveInt = Field(
-        default=1_000, description="requests at once, streams included"
+    max_requests: PositiveInt = Field(default=1_000, description="requests at once, beside streams")
+    max_streams: PositiveInt = Field(
+        default=2_000, description="streams at once: followed jobs and files on their way"
+    )
+    max_connections: PositiveInt = Field(
+        default=5_000, description="connections at once; idle ones make room for new ones"
     )
 
     body_deadline: PositiveFloat = Field(default=30, description="to receive a request's body")

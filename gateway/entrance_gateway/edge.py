@@ -44,16 +44,17 @@ class Edge:
                 return  # an answer that does not complete is how a client sees it
             response = refusal.response(method_name(scope))
             await response(scope, receive, answer.unended)
-            if refusal.outcome is not envelope.BODY_TOO_SLOW:
+            if refusal.outcome is not envelope.TOO_SLOW:
                 await question.drain()
             await answer.end()
 
 
 class Admission:
-    """Lets at most `limit` requests at once through to what it guards."""
+    """Lets at most `limit` requests at once through to what it guards; `kind` is their name."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, kind: str) -> None:
         self._limit = limit
+        self._kind = kind
         self._inside = 0
 
     def guard(self, endpoint: ASGIApp) -> ASGIApp:
@@ -61,7 +62,7 @@ class Admission:
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if self._inside >= self._limit:
-                words = f"The gateway has {self._limit:,} requests open, its limit; try again."
+                words = f"The gateway has {self._limit:,} {self._kind} open, its limit; try again."
                 raise errors.Refusal(words, envelope.TOO_MANY_REQUESTS)
             self._inside += 1
             try:

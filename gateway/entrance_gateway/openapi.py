@@ -36,7 +36,7 @@ _ERRORS: Mapping[int, str] = {
     400: "The request is wrong, or names nothing that the caller may see.",
     401: "The credentials are missing or not valid.",
     403: "The caller may not do this.",
-    408: "The body came too slowly.",
+    408: "Head or body came too slowly.",
     413: "The body is too large.",
     429: "A limit is reached, such as that of a group's queue or of open requests.",
     500: "The service has a fault.",

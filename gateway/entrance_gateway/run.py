@@ -8,6 +8,8 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from typing import Any, cast
 
 import structlog
 import uvicorn
@@ -16,6 +18,7 @@ from starlette.applications import Starlette
 from entrance_gateway import tls
 from entrance_gateway.app import create_app
 from entrance_gateway.config import GatewaySettings
+from entrance_gateway.connections import Connections
 from entrance_gateway.protocol import EnvelopedHttp
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -102,7 +105,7 @@ def _config(
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=EnvelopedHttp,
+        http=cast(Any, partial(EnvelopedHttp, places=Connections(settings.max_connections))),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from entrance.descriptors import allow_descriptors
 from entrance_gateway import tls
 from entrance_gateway.app import create_app
 from entrance_gateway.config import GatewaySettings
@@ -22,6 +23,7 @@ from entrance_gateway.connections import Connections
 from entrance_gateway.protocol import EnvelopedHttp
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_OTHER_FILES = 200  # that a gateway has open beside its connections, at most
 _BACKLOG = 1_024  # connections that wait to be accepted
 
 log = structlog.get_logger()
@@ -48,6 +50,8 @@ async def serve(
     """
     source = tls.to_callers(settings)
     tls.to_server(settings)  # so that what is wrong there is told before anything starts
+    if not allow_descriptors(settings.max_connections + _OTHER_FILES):
+        log.warning("gateway.too_few_open_files", needed_for="max_connections")
     async with AsyncExitStack() as stack:
         context = await stack.enter_async_context(tls.serving_context(source)) if source else None
         listener = stack.enter_context(_listening(settings))

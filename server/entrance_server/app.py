@@ -20,6 +20,7 @@ import psutil
 import structlog
 from grpc_health.v1 import health, health_pb2
 
+from entrance.descriptors import allow_descriptors
 from entrance_server import data_dir as directories
 from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
@@ -88,6 +89,8 @@ from entrance_server.service.tokens import ensure_administrator
 from entrance_server.store import SqlStore
 from entrance_server.store.port import Store
 
+OTHER_FILES = 1_000  # that a server has open beside its connections, at most
+
 log = structlog.get_logger(__name__)
 
 
@@ -118,6 +121,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         client_authorities=settings.tls_client_ca,
         allow_insecure=settings.allow_insecure,
     )
+    if not allow_descriptors(settings.max_connections + OTHER_FILES):
+        log.warning("the limit of open files is lower than max_connections needs")
     async with AsyncExitStack() as stack:
         stack.enter_context(directories.locked(settings.data_dir))
         port = settings.port or _free_port(settings.host)
@@ -144,7 +149,11 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             authenticator=authenticator,
             health_servicer=status,
             trusted_gateways=settings.trusted_gateways,
-            limits=Limits(streams_per_user=settings.max_streams_per_user),
+            limits=Limits(
+                connections=settings.max_connections,
+                concurrent_calls=settings.max_calls,
+                streams_per_user=settings.max_streams_per_user,
+            ),
             audit=audit,
         )
         listen(server, settings.host, port, credentials)

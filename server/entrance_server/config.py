@@ -192,6 +192,10 @@ class ServerSettings(BaseSettings):
     export_rows: PositiveInt = 5_000
     """Rows that resultsetToExcel gives unless it is asked for more."""
 
+    max_connections: PositiveInt = 4_000
+    """Connections at once, at each address that is listened on; further ones are closed at once."""
+    max_calls: PositiveInt = 20_000
+    """Calls at once, streams included; further ones are RESOURCE_EXHAUSTED."""
     max_streams_per_user: PositiveInt = 1_000
     """Streams (log, progress, watch, results) that one user may have open at once."""
     shutdown_grace: Seconds = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from tests.contract.grpc_edge import (
     AS_ALICE,
     AS_ROOT,
     METHODS,
+    PATIENCE,
     TABLE,
     Services,
     connected,
@@ -113,6 +115,33 @@ async def test_a_server_takes_no_more_calls_at_once_than_its_limit() -> None:
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.parametrize("name", ["Status", "StreamLog"])
+async def test_a_call_whose_request_does_not_come_is_ended_and_its_place_is_free(name: str) -> None:
+    services = Services()
+    path = f"/entrance.v1.EntranceService/{name}"
+    async with serving(
+        services, limits=Limits(concurrent_calls=1, request_deadline=0.2)
+    ) as channel:
+        rpc: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
+        silent = rpc(_nothing())
+        async with asyncio.timeout(PATIENCE):
+            assert await silent.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "within 0.2 s" in await silent.details()
+        await stub(channel).Status(pb.StatusRequest(), metadata=AS_ALICE)
+    assert len(services.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["Status", "StreamLog"])
+async def test_a_call_that_ends_without_a_request_is_refused(name: str) -> None:
+    async with serving(Services()) as channel:
+        path = f"/entrance.v1.EntranceService/{name}"
+        rpc: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
+        empty = rpc()
+        await empty.done_writing()
+        async with asyncio.timeout(PATIENCE):
+            assert await empty.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_stream_outlives_the_default_deadline_of_calls() -> None:
     services = endless()
     assert services.gate is not None
@@ -180,3 +209,9 @@ async def test_a_large_piece_of_a_result_comes_in_several_messages() -> None:
         answers = [answer async for answer in stream]
     assert b"".join(answer.data for answer in answers) == data
     assert [answer.HasField("result_set") for answer in answers][:2] == [True, False]
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The requests of a client that never sends one."""
+    await asyncio.Event().wait()
+    yield b""

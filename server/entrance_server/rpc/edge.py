@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -12,8 +13,10 @@ import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
 
-from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.errors import EntranceError, InvalidRequest
+from entrance_server.rpc import errors
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
@@ -53,20 +56,28 @@ class Layer(Protocol):
 
 
 class Edge(grpc.aio.ServerInterceptor):
-    """Puts layers around each handler, the first one outermost, when its method is first called."""
+    """Puts layers around each handler, the first one outermost, when its method is first called.
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    A call is ended when its request does not come within `request_deadline` seconds.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, request_deadline: float) -> None:
         self._layers = tuple(layers)
+        self._request_deadline = request_deadline
         self._handlers: dict[str, RpcHandler] = {}
+        self._served: dict[str, RpcHandler] = {}
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> RpcHandler | None:
         name = handler_call_details.method
-        if name in self._handlers:
-            return self._handlers[name]
+        if name in self._served:
+            return self._served[name]
         handler = await continuation(handler_call_details)
-        return None if handler is None else self.wrapped(name, handler)
+        if handler is None:
+            return None
+        self._served[name] = _receiving(self.wrapped(name, handler), self._request_deadline)
+        return self._served[name]
 
     def wrapped(self, name: str, handler: RpcHandler) -> RpcHandler:
         """The handler of a method with the layers around it, made once."""
@@ -80,6 +91,37 @@ class Edge(grpc.aio.ServerInterceptor):
         for layer in reversed(self._layers):
             call = layer.wrap(method, call)
         return _rpc_handler(handler, call)
+
+
+def _receiving(handler: RpcHandler, deadline: float) -> RpcHandler:
+    """A handler of one request as one of a stream, since gRPC waits for a single one for ever."""
+    if handler.request_streaming:
+        return handler
+    call: Any = handler.unary_unary or handler.unary_stream
+
+    async def received(_: object, context: Context) -> Any:
+        return await call(await _request(context, deadline), context)
+
+    make = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.stream_unary_rpc_method_handler
+    )
+    return make(received, None, handler.response_serializer)
+
+
+async def _request(context: Context, deadline: float) -> Any:
+    """The bytes of the request of a call, which is aborted when none comes."""
+    error: EntranceError = InvalidRequest("Send a request before the end of the call.")
+    try:
+        async with asyncio.timeout(deadline):
+            request = await context.read()
+    except TimeoutError:
+        error = errors.DeadlineExceeded(f"The request did not come within {deadline:g} s.")
+    else:
+        if request is not grpc.aio.EOF:
+            return request
+    await context.abort_with_status(rpc_status.to_status(errors.status_of(error)))
 
 
 def _decoding(handler: RpcHandler) -> Handler:

@@ -50,6 +50,10 @@ class Limits:
     request_bytes: int = 4 * 1024 * 1024
     concurrent_calls: int = 20_000
     streams_per_user: int = 1_000
+    connections: int = 4_000  # at each address that is listened on
+    connection_idle: float = 300.0  # seconds without a call, after which a connection is closed
+    handshake_deadline: float = 10.0  # seconds until a new connection speaks gRPC
+    request_deadline: float = 20.0  # seconds until a call has sent its request
     default_deadline: float = 60.0  # seconds, for unary calls that set none
     keepalive_interval: float = 60.0  # seconds of silence after which a client is asked for a sign
     keepalive_timeout: float = 20.0  # seconds that it has for it
@@ -137,7 +141,8 @@ def create_server(
             ),
             layers.Streams(limits.streams_per_user),
             *([routing] if routing else []),
-        ]
+        ],
+        request_deadline=limits.request_deadline,
     )
     server = grpc.aio.server(
         interceptors=[edge],
@@ -164,6 +169,9 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         ("grpc.enable_channelz", 1),
         ("grpc.so_reuseport", 0),  # a second server on the port fails instead of sharing it
         ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_connection_idle_ms", round(limits.connection_idle * 1000)),
+        ("grpc.server_handshake_timeout_ms", round(limits.handshake_deadline * 1000)),
         ("grpc.keepalive_time_ms", round(limits.keepalive_interval * 1000)),
         ("grpc.keepalive_timeout_ms", round(limits.keepalive_timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -150,6 +150,20 @@ async def test_a_request_that_comes_with_the_one_before_is_work_too() -> None:
         assert (await both.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_a_client_that_asks_faster_than_it_takes_answers_is_broken_off() -> None:
+    held = Held(pb.StatusResponse())
+    status = f"GET {ROOT}/7/status HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    async with (
+        service({"Status": held.script()}) as it,
+        running(it.port) as gateway,
+        connection(gateway) as hasty,
+    ):
+        hasty.writer.write(status * 1_000)
+        assert await hasty.is_closed()
+        held.released.set()
+        assert (await gateway.client.get(f"{ROOT}/7/status")).status_code == 200
+
+
 async def test_a_client_that_does_not_take_its_answer_is_broken_off() -> None:
     script = says(files_pb2.OpenLogResponse(log=[LARGE, "", "", LARGE]))
     request = (

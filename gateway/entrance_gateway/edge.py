@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +16,7 @@ from entrance_gateway.routing import method_name
 _BODY_HEADERS = {"content-length", "transfer-encoding"}
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_SECONDS = 5
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 log = structlog.get_logger()
 
@@ -29,9 +29,6 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on and sees to its answer."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         question, answer = _Question(scope, receive), _Answer(send)
         try:
             await self._app(scope, question, answer)
@@ -77,10 +74,9 @@ class _Question:
     """The way in of a request, which knows whether the whole body has come."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        headers = Headers(scope=scope)
+        self._scope = scope
         self._receive = receive
-        # a client that asks before it sends a body waits to be told
-        self._ended = "expect" in headers or not _BODY_HEADERS & set(headers)
+        self._ended: bool | None = None  # as long as nothing was received
 
     async def __call__(self) -> Message:
         message = await self._receive()
@@ -92,6 +88,10 @@ class _Question:
 
         A connection that is closed before is reset, and its client may not see the answer.
         """
+        if self._ended is None:
+            headers = Headers(scope=self._scope)
+            # a client that asks before it sends a body waits to be told
+            self._ended = "expect" in headers or _BODY_HEADERS.isdisjoint(headers.keys())
         left = _DRAIN_BYTES
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
@@ -109,9 +109,9 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            given = message["headers"]
+            names = {name for name, _ in given}
+            message["headers"] = [*given, *(one for one in _HEADERS if one[0] not in names)]
         await self._send(message)
 
     async def unended(self, message: Message) -> None:

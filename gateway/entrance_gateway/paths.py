@@ -71,7 +71,8 @@ def segments_of(scope: Scope) -> tuple[str, ...]:
     raw = scope.get("raw_path")
     if not raw:  # a server need not tell it
         return tuple(scope["path"].split("/")[1:])
-    return tuple(unquote(segment) for segment in raw.decode("latin-1").split("/")[1:])
+    segments = raw.decode("latin-1").split("/")[1:]
+    return tuple(map(unquote, segments) if b"%" in raw else segments)
 
 
 def method_of(path: str) -> str:

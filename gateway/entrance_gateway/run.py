@@ -13,11 +13,10 @@ from typing import Any, cast
 
 import structlog
 import uvicorn
-from starlette.applications import Starlette
 
 from entrance.descriptors import allow_descriptors
 from entrance_gateway import tls
-from entrance_gateway.app import create_app
+from entrance_gateway.app import Application
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.connections import Connections
 from entrance_gateway.protocol import EnvelopedHttp
@@ -65,8 +64,8 @@ async def serve(
             where = {"host": settings.host, "port": port, "tls": context is not None}
             log.info("gateway.listening", **where, server=target)
 
-        app = create_app(settings)
-        server = _Server(_config(settings, app, context), app.state.closing, started)
+        app = Application(settings)
+        server = _Server(_config(settings, app, context), app.closing, started)
         await _run(server, listener, told)
 
 
@@ -105,7 +104,7 @@ class _Server(uvicorn.Server):
 
 
 def _config(
-    settings: GatewaySettings, app: Starlette, context: ssl.SSLContext | None
+    settings: GatewaySettings, app: Application, context: ssl.SSLContext | None
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,

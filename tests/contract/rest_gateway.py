@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from entrance_gateway.app import create_app
+from entrance_gateway.app import Application
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.operations import SERVICES
 from entrance_gateway.run import serve
@@ -168,7 +168,7 @@ def settings(port: int, **changes: Any) -> GatewaySettings:
 async def rest(port: int, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway within this process, for answers that end by themselves."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        transport = httpx.ASGITransport(create_app(settings(port, **changes), channel))
+        transport = httpx.ASGITransport(Application(settings(port, **changes), channel))
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             yield client
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from entrance_gateway.app import create_app
+from entrance_gateway.app import Application
 from entrance_server.domain import errors
 from entrance_server.logs.levels import LogChunk, LogLevel
 from entrance_server.service.views import KillOutcome, LogBatch, SubmitCommand
@@ -25,7 +25,7 @@ IDS = {"execID": JOB.exec_id, "taskID": JOB.task_id}
 async def rest(services: grpc_edge.Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of alice's, of a gateway in front of an edge with these services."""
     async with grpc_edge.serving(services) as channel:
-        transport = httpx.ASGITransport(create_app(settings(0), channel))
+        transport = httpx.ASGITransport(Application(settings(0), channel))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://gateway", headers=AS_ALICE
         ) as client:

@@ -13,13 +13,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from entrance.v1 import entrance_pb2 as pb
 from entrance_gateway import envelope, render
-from entrance_gateway.app import create_app
+from entrance_gateway.app import Application
 from entrance_gateway.comments import comments
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.events import events_of
 from entrance_gateway.openapi import PATH, document
 from entrance_gateway.operations import SERVICES, Operation, operations_of
-from entrance_gateway.routing import Resource
 
 OPERATIONS = list(operations_of(SERVICES))
 CALLS = [operation for operation in OPERATIONS if not operation.streams]
@@ -78,10 +77,10 @@ def test_it_is_valid() -> None:
 
 
 def test_every_route_has_an_entry_and_every_entry_a_route() -> None:
-    app = create_app(GatewaySettings())
+    app = Application(GatewaySettings())
     routes = {
         (verb, str(resource.path))
-        for resource in cast("list[Resource]", app.routes)
+        for resource in app.routes
         for verb in resource.verbs
         if verb != "HEAD"
     }

@@ -35,6 +35,10 @@ class UnknownRun(Exception):
     """The session has no such run."""
 
 
+class DirectoryUnavailable(Exception):
+    """A directory can't be written for now: its file system is read-only, as the message says."""
+
+
 class InvalidRequest(Exception):
     """The request can't be carried out as it is; the message says what to change."""
 
@@ -96,6 +100,7 @@ class Host:
         Raises:
             WrongState: there is a session already.
             InvalidRequest: the working directory is none, or the user has no account here.
+            DirectoryUnavailable: the working directory is read-only.
             InvalidOption: the engine or an option is not known, or a value is refused.
             EngineUnavailable: the engine does not start.
         """
@@ -153,6 +158,7 @@ class Host:
         Raises:
             WrongState: there is no session that can take it now.
             InvalidRequest: the run type is not the engine's, or the result directory is none.
+            DirectoryUnavailable: the result directory is read-only.
             InvalidOption: an option is not known, or a value is refused.
         """
         if self._run is not None and self._run.request.run_id == request.run_id:
@@ -206,6 +212,8 @@ class Host:
 
 def _directory(name: str, text: str) -> Path:
     path = Path(text)
+    if path.is_dir() and os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise DirectoryUnavailable(f"{name} is on a read-only file system: {text!r}")
     if not path.is_absolute() or not os.access(path, os.W_OK | os.X_OK) or not path.is_dir():
         raise InvalidRequest(f"{name} must be an existing directory that can be written: {text!r}")
     return path

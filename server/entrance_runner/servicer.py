@@ -17,7 +17,13 @@ from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance_runner.engine import EngineUnavailable, InvalidOption, RunRequest
 from entrance_runner.events import EventBuffer, Superseded
-from entrance_runner.host import Host, InvalidRequest, UnknownRun, WrongState
+from entrance_runner.host import (
+    DirectoryUnavailable,
+    Host,
+    InvalidRequest,
+    UnknownRun,
+    WrongState,
+)
 from entrance_runner.presence import Presence
 
 log = logging.getLogger(__name__)
@@ -29,6 +35,7 @@ CODES = {
     UnknownRun: grpc.StatusCode.NOT_FOUND,
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidOption: grpc.StatusCode.INVALID_ARGUMENT,
+    DirectoryUnavailable: grpc.StatusCode.UNAVAILABLE,
     EngineUnavailable: grpc.StatusCode.UNAVAILABLE,
     Superseded: grpc.StatusCode.ABORTED,
 }

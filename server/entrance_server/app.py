@@ -250,6 +250,7 @@ async def _wire_jobs(
             warm_runners=settings.warm_runners,
             idle_timeout=settings.session_idle_timeout,
             open_timeout=settings.session_open_timeout,
+            visit_interval=settings.orphan_timeout / 4,
         )
     )
     steering = Steering(

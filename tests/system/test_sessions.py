@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from entrance.client import JobHandle, JobParams, JobStatus, ResultType, Stage
 from tests.support.footprint import gone
-from tests.support.jobs import ended, new_creator, printed, said, texts
-from tests.support.service import Caller, Service, running_service
+from tests.support.jobs import busy_group, ended, new_creator, printed, said, texts
+from tests.support.service import SETTINGS, Caller, Service, running_service
 from tests.support.waiting import until
 
 PNG = (  # one dot
@@ -238,3 +239,36 @@ display(SVG('<svg xmlns="http://www.w3.org/2000/svg"/>'))
 
 def _counts(stage: Stage) -> tuple[int, int, int, int]:
     return stage.succeed_tasks, stage.failed_tasks, stage.running_tasks, stage.total_tasks
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Service]:
+    """A service whose runners end when no server calls for two seconds."""
+    with running_service({**SETTINGS, "ENTRANCE_ORPHAN_TIMEOUT": "2"}) as service:
+        yield service
+
+
+class TestIdle:
+    def test_a_session_lives_on_for_longer_than_a_runner_without_a_server_does(
+        self, impatient: Service
+    ) -> None:
+        creator = new_creator()
+        first = _run(impatient.alice, "python", KEEP["python"], creator)
+        ended_at = time.monotonic()
+        until(lambda: time.monotonic() > ended_at + 3.5, "a runner without a server has ended")
+        second = _run(impatient.alice, "python", USE["python"], creator)
+        assert (_answer(second), second.get().session_id) == ("42", first.get().session_id)
+
+    def test_a_job_that_is_paused_when_its_turn_comes_holds_no_session(
+        self, impatient: Service
+    ) -> None:
+        """Whoever comes later in its group may have one, and it gets one when it goes on."""
+        creator = new_creator()
+        with busy_group(impatient.alice, creator):
+            paused = impatient.alice.client.submit("echo a", engine="shell", creator=creator)
+            paused.pause()
+        other = _run(impatient.alice, "shell", "echo b", creator)
+        assert not paused.status().is_final
+        paused.resume()
+        ended(paused, JobStatus.SUCCEED)
+        assert printed(other) == ["b"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +13,7 @@ import pytest
 from entrance_server.changes import Changes
 from entrance_server.domain.job import GroupKey
 from entrance_server.engines.connections import Connections
+from entrance_server.engines.failures import SessionLost
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess, start_of
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.session import EngineSession, SessionKey
@@ -49,6 +50,7 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
         warm_runners=0,
         idle_timeout=60,
         open_timeout=1,
+        visit_interval=60,
     )
     gone = RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0)
     session = EngineSession(gone, key=SessionKey(GroupKey("alice", "IDE", "shell"), {}))
@@ -56,6 +58,26 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
         pool.adopt(session, busy=False)
         await launcher.reaped.beyond(0)
         assert not pool.owns(session.session_id)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session: session.describe(),
+        lambda session: session.interrupt("run", grace=1),
+        lambda session: session.pause("run"),
+        lambda session: session.resume("run"),
+        lambda session: session.ask_to_close(),
+        lambda session: anext(session.events("run", after_seq=0)),
+    ],
+)
+async def test_a_call_at_a_session_that_was_let_go_of_finds_it_lost(
+    tmp_path: Path, call: Callable[[EngineSession], Awaitable[object]]
+) -> None:
+    session = EngineSession(RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0))
+    await session.detach()
+    with pytest.raises(SessionLost):
+        await call(session)
 
 
 def test_a_runner_that_ends_while_it_is_being_killed_is_no_error(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from entrance_server.changes import Changes
 from entrance_server.domain.job import SessionRecord
 from entrance_server.engines.connections import Connections
-from entrance_server.engines.failures import SessionRefused
+from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.machine import machine_name
@@ -26,8 +27,8 @@ IDLE_CHECK = 10.0  # seconds between looks at idle sessions, for those that expi
 class SessionPool:
     """Idle sessions by their key, and warm runners without one.
 
-    An async context manager: it owns the tasks that refill and expire. Leaving it closes what is
-    idle and lets go of what is busy, so that runs outlive this server.
+    An async context manager: it owns the tasks that refill, expire and visit. Leaving it closes
+    what is idle and lets go of what is busy, so that runs outlive this server.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SessionPool:
         warm_runners: int,
         idle_timeout: float,
         open_timeout: float,
+        visit_interval: float,
     ) -> None:
         self._launcher = launcher
         self._store = store
@@ -50,9 +52,10 @@ class SessionPool:
         self._warm_runners = warm_runners
         self._idle_timeout = idle_timeout
         self._open_timeout = open_timeout
+        self._visit_interval = visit_interval
         self._idle: dict[EngineSession, float] = {}  # to the loop time of its expiry
         self._busy: set[EngineSession] = set()
-        self._warm: list[RunnerProcess] = []
+        self._warm: list[EngineSession] = []
         self._refill = asyncio.Event()
         self._idle_changed = asyncio.Event()
         self._max_starting = 2 * (os.cpu_count() or 1)
@@ -68,16 +71,18 @@ class SessionPool:
             self._tasks.create_task(self._keep_warm()),
             self._tasks.create_task(self._expire()),
         ]
+        self._visiting = self._tasks.create_task(self._visit())
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._closing = True
         self._refill.set()
         self._idle_changed.set()
+        self._visiting.cancel()
         await asyncio.wait(self._keepers)
         idle, self._idle = list(self._idle), {}
         warm, self._warm = self._warm, []
-        for session in [*idle, *map(EngineSession, warm)]:
+        for session in [*idle, *warm]:
             self._tasks.create_task(self._end_unwatched(session))
         for session in self._busy:
             await session.detach()
@@ -151,20 +156,21 @@ class SessionPool:
 
     def owns(self, session_id: str) -> bool:
         """Whether this pool has that session, or a warm runner by that name."""
-        names = {session.session_id for session in [*self._idle, *self._busy]}
-        return session_id in names or any(runner.session_id == session_id for runner in self._warm)
+        return any(session.session_id == session_id for session in self._all())
+
+    def _all(self) -> Sequence[EngineSession]:
+        return [*self._idle, *self._busy, *self._warm]
 
     async def _open(self, key: SessionKey) -> EngineSession:
         try:
-            runner = self._warm.pop(0) if self._warm else await self._launcher.launch()
+            session = self._warm.pop(0) if self._warm else await self._launch()
         except OSError as error:
             raise SessionRefused(f"its runner does not start: {error}") from None
         self._refill.set()
-        session = EngineSession(runner)
         self._busy.add(session)
         try:
             # durable before it is used, so that no restart loses sight of a process
-            await self._store.put_session(self._record(runner, key))
+            await self._store.put_session(self._record(session.runner, key))
             setup = await self._launcher.set_up(session.session_id, key.options)
             secrets = await asyncio.to_thread(
                 self._connections.secrets, key.group.engine_type, key.group.user, key.options
@@ -189,6 +195,9 @@ class SessionPool:
             owner=self._owner,
             host=machine_name(),
         )
+
+    async def _launch(self) -> EngineSession:
+        return EngineSession(await self._launcher.launch())
 
     async def _end(self, session: EngineSession) -> int | None:
         await session.close()
@@ -218,7 +227,7 @@ class SessionPool:
             self._refill.clear()
             try:
                 while len(self._warm) < self._warm_runners and not self._closing:
-                    self._warm.append(await self._launcher.launch())
+                    self._warm.append(await self._launch())
             except OSError as error:
                 log.warning("no warm runner", error=str(error))
             await self._refill.wait()
@@ -235,3 +244,16 @@ class SessionPool:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(check):
                     await self._idle_changed.wait()
+
+    async def _visit(self) -> None:
+        """Calls at every runner now and then, since one that no server calls for long ends."""
+        while True:
+            await asyncio.sleep(self._visit_interval)
+            async with asyncio.TaskGroup() as visits:
+                for session in self._all():
+                    visits.create_task(_call_at(session))
+
+
+async def _call_at(session: EngineSession) -> None:
+    with contextlib.suppress(SessionLost, SessionRefused):  # whoever uses it will notice
+        await session.describe()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ Response = TypeVar("Response")
 CALL_DEADLINE = 10.0  # seconds
 CONNECT_RETRY = 0.02  # seconds
 ALIVE_CHECK = 0.5  # seconds
+CLOSED = "the session was closed"
 
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 8 * 1024 * 1024),
@@ -91,7 +92,7 @@ class EngineSession:
         try:
             async with asyncio.timeout(timeout):
                 await self._wait_until_listening()
-                await self._call(self._while_alive(request, timeout))
+                await _told(lambda: self._while_alive(request, timeout))
         except TimeoutError:
             raise SessionRefused(f"the engine did not start within {timeout:g} seconds") from None
         except SessionLost as lost:
@@ -105,7 +106,7 @@ class EngineSession:
         Raises:
             SessionLost: the runner does not answer.
         """
-        return await self._call(self._stub.Describe(pb.DescribeRequest(), timeout=CALL_DEADLINE))
+        return await self._call(self._stub.Describe, pb.DescribeRequest())
 
     async def run(
         self,
@@ -129,7 +130,7 @@ class EngineSession:
             result_directory=str(result_directory),
             options=options,
         )
-        await self._call(self._stub.Run(request, timeout=CALL_DEADLINE))
+        await self._call(self._stub.Run, request)
 
     async def events(
         self, run_id: str, *, after_seq: int
@@ -149,6 +150,8 @@ class EngineSession:
                     async for events in batches:
                         yield events
                         seq, ended = events[-1].seq, events[-1].HasField("end")
+            except grpc.aio.UsageError:
+                raise SessionLost(CLOSED) from None
             except grpc.aio.AioRpcError as error:
                 if ended:
                     return
@@ -189,15 +192,15 @@ class EngineSession:
         period = duration_pb2.Duration()
         period.FromMilliseconds(int(grace * 1000))
         request = pb.InterruptRequest(run_id=run_id, grace_period=period)
-        await self._call(self._stub.Interrupt(request, timeout=CALL_DEADLINE))
+        await self._call(self._stub.Interrupt, request)
 
     async def pause(self, run_id: str) -> None:
         """Freezes a run."""
-        await self._call(self._stub.Pause(pb.PauseRequest(run_id=run_id), timeout=CALL_DEADLINE))
+        await self._call(self._stub.Pause, pb.PauseRequest(run_id=run_id))
 
     async def resume(self, run_id: str) -> None:
         """Lets a frozen run go on."""
-        await self._call(self._stub.Resume(pb.ResumeRequest(run_id=run_id), timeout=CALL_DEADLINE))
+        await self._call(self._stub.Resume, pb.ResumeRequest(run_id=run_id))
 
     async def close(self) -> None:
         """Asks the runner to end its session and itself; one that has ended is no error."""
@@ -210,7 +213,7 @@ class EngineSession:
 
     async def ask_to_close(self) -> None:
         """Asks the runner to end, and does not make sure that it does."""
-        await self._call(self._stub.Close(pb.CloseRequest(), timeout=CALL_DEADLINE))
+        await self._call(self._stub.Close, pb.CloseRequest())
 
     async def detach(self) -> None:
         """Lets go of the runner without ending it."""
@@ -239,15 +242,8 @@ class EngineSession:
                 raise SessionLost("the runner ended while it started")
         await opening
 
-    async def _call(self, call: Awaitable[Response]) -> Response:
-        try:
-            return await call
-        except grpc.aio.UsageError:
-            raise SessionLost("the session was closed") from None
-        except grpc.aio.AioRpcError as error:
-            if error.code() in _BROKEN:
-                raise SessionLost(_sentence(error)) from None
-            raise SessionRefused(_sentence(error)) from None
+    async def _call(self, rpc: Callable[..., Awaitable[Response]], request: object) -> Response:
+        return await _told(lambda: rpc(request, timeout=CALL_DEADLINE))
 
 
 _BROKEN = frozenset(
@@ -258,6 +254,18 @@ _BROKEN = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
+
+
+async def _told(call: Callable[[], Awaitable[Response]]) -> Response:
+    """Makes a call, and tells its failure in words of this package."""
+    try:
+        return await call()  # made here, since a closed channel refuses to make it
+    except grpc.aio.UsageError:
+        raise SessionLost(CLOSED) from None
+    except grpc.aio.AioRpcError as error:
+        if error.code() in _BROKEN:
+            raise SessionLost(_sentence(error)) from None
+        raise SessionRefused(_sentence(error)) from None
 
 
 def _sentence(error: grpc.aio.AioRpcError) -> str:

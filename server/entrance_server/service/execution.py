@@ -114,16 +114,25 @@ class Executor:
             self._jobs.publish(live, scheduled)
         job = live.job
         await durably(lambda: self._tell_accepted(live))
-        session = await self._acquire(job)
+        while True:
+            await _until_resumed(live)  # without a session, which others may have meanwhile
+            session = await self._acquire(job)
+            if await self._begin_in(run, session):
+                return session
+
+    async def _begin_in(self, run: ActiveRun, session: EngineSession) -> bool:
+        """Whether the run has begun there; it has not when the job was paused meanwhile."""
         try:
-            await self._begin(run, session)
+            has_begun = await self._begin(run, session)
         except TransitionRefused:
             await self._pool.give_back(session)
             raise
         except Exception:
             await self._pool.discard(session)
             raise
-        return session
+        if not has_begun:
+            await self._pool.give_back(session)
+        return has_begun
 
     async def _tell_accepted(self, live: LiveJob) -> None:
         async with live.course:
@@ -146,24 +155,23 @@ class Executor:
         options = self._engines.effective(spec.engine_type, "startup", spec.params.startup)
         return SessionKey(spec.group, options, only_for=job.task_id if once else None)
 
-    async def _begin(self, run: ActiveRun, session: EngineSession) -> None:
-        while True:
-            await _until_resumed(run.live)
-            async with run.live.course:
-                if not run.live.job.paused:
-                    job = await durably(
-                        lambda: self._jobs.transition(
-                            run.live,
-                            JobStatus.RUNNING,
-                            expect={JobStatus.SCHEDULED},
-                            session_id=session.session_id,
-                        )
-                    )
-                    await self._tell_begin(job)
-                    await self._reach(run, session)
-                    run.session = session
-                    self._jobs.publish(run.live, job)
-                    return
+    async def _begin(self, run: ActiveRun, session: EngineSession) -> bool:
+        async with run.live.course:
+            if run.live.job.paused:
+                return False
+            job = await durably(
+                lambda: self._jobs.transition(
+                    run.live,
+                    JobStatus.RUNNING,
+                    expect={JobStatus.SCHEDULED},
+                    session_id=session.session_id,
+                )
+            )
+            await self._tell_begin(job)
+            await self._reach(run, session)
+            run.session = session
+            self._jobs.publish(run.live, job)
+            return True
 
     async def _tell_begin(self, job: Job) -> None:
         tries = self._policies.of(job.spec.labels).tries
@@ -267,6 +275,13 @@ class Executor:
 
 
 async def _until_resumed(live: LiveJob) -> None:
+    """Waits while a job is paused.
+
+    Raises:
+        TransitionRefused: it has ended.
+    """
     revision = 0
     while live.job.paused and not live.job.status.is_final:
         revision = await live.job_changes.beyond(revision)
+    if live.job.status.is_final:
+        raise TransitionRefused(live.job)

@@ -106,7 +106,7 @@ class Faults:
         return any(one.start <= end and start <= one.end + AFTERMATH for one in self.all)
 
     def excuse(self, final: Final) -> bool:
-        """Whether a fault explains that a job failed."""
+        """Whether a fault explains that a job failed, or did not do all of its work."""
         return any(self._explains(one, final) for one in self.all)
 
     def _explains(self, fault: Fault, final: Final) -> bool:

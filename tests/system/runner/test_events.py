@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from entrance.engine.v1 import engine_pb2 as pb
+from tests.support.mounts import read_only
 from tests.system.runner.client import SUCCEED, RunnerClient
 
 
@@ -107,3 +108,16 @@ async def test_a_run_that_can_not_be_done_is_refused(
     with pytest.raises(grpc.aio.AioRpcError, match=text) as error:
         await runner.stub.Run(request)
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_run_waits_for_a_result_directory_that_can_not_be_written_now(
+    runner: RunnerClient, tmp_path: Path
+) -> None:
+    results = tmp_path / "results-x"
+    results.mkdir()
+    request = pb.RunRequest(run_id="x", code="true", run_type="sh", result_directory=str(results))
+    with read_only(results):
+        with pytest.raises(grpc.aio.AioRpcError, match="on a read-only file system") as error:
+            await runner.stub.Run(request)
+        assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+    await runner.stub.Run(request)

@@ -21,6 +21,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from entrance.descriptors import allow_descriptors
+from entrance.tls import TlsError, TlsFiles, TlsSource
 from entrance_server import data_dir as directories
 from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
@@ -38,8 +39,12 @@ from entrance_server.results import Exports, ResultFiles
 from entrance_server.rpc.administration import AdministrationServicer
 from entrance_server.rpc.files import FileServicer
 from entrance_server.rpc.history import HistoryServicer
+from entrance_server.rpc.hops import Seal
 from entrance_server.rpc.listen import listen, listen_locally, protection
 from entrance_server.rpc.operation import OperationServicer
+from entrance_server.rpc.peers import Peers
+from entrance_server.rpc.places import Places
+from entrance_server.rpc.routing import Routing
 from entrance_server.rpc.server import (
     SERVICE,
     Limits,
@@ -85,7 +90,7 @@ from entrance_server.service.runs import ActiveRuns
 from entrance_server.service.steering import Steering
 from entrance_server.service.submit import SubmitService
 from entrance_server.service.timeouts import Timeouts
-from entrance_server.service.tokens import ensure_administrator
+from entrance_server.service.tokens import ADMIN_USER, ensure_administrator
 from entrance_server.store import SqlStore
 from entrance_server.store.port import Store
 
@@ -125,6 +130,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         log.warning("the limit of open files is lower than max_connections needs")
     async with AsyncExitStack() as stack:
         stack.enter_context(directories.locked(settings.data_dir))
+        directories.made(settings.files_dir)
         port = settings.port or _free_port(settings.host)
         instance = directories.instance_name(settings.data_dir, settings.instance, port)
         clock = await stack.enter_async_context(
@@ -134,8 +140,12 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         await store.open()
         stack.push_async_callback(store.close)
         await _join(store, settings, instance, port)
-        authenticator, identities = await _wire_identities(stack, settings, store, clock)
-        services, recovery, admission = await _wire_jobs(stack, settings, store, instance, clock)
+        authenticator, identities = await _wire_identities(stack, settings, store, instance, clock)
+        live = LiveJobs(clock=clock)
+        services, recovery, admission = await _wire_jobs(
+            stack, settings, store, instance, clock, live
+        )
+        seal, routing = await _wire_routing(stack, settings, store, instance, clock, live)
         audit = await stack.enter_async_context(
             AuditLog(
                 settings.data_dir / "audit.log",
@@ -155,6 +165,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
                 streams_per_user=settings.max_streams_per_user,
             ),
             audit=audit,
+            seal=seal,
+            routing=routing,
         )
         listen(server, settings.host, port, credentials)
         if settings.local_socket is not None:
@@ -171,15 +183,56 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
 
 
 async def _join(store: SqlStore, settings: ServerSettings, instance: str, port: int) -> None:
-    address = settings.advertise or f"{settings.host}:{port}"
+    address = settings.advertise or _address(settings.host, port)
     home = f"{machine_name()}:{settings.data_dir.resolve()}"
     await store.join(instance, address=address, home=home, lease=None)
 
 
+async def _wire_routing(
+    stack: AsyncExitStack,
+    settings: ServerSettings,
+    store: SqlStore,
+    instance: str,
+    clock: SteadyClock,
+    live: LiveJobs,
+) -> tuple[Seal | None, Routing | None]:
+    """What lets servers of one store answer for each other's jobs."""
+    if not settings.is_shared:
+        return None, None
+    seal = Seal(await asyncio.to_thread(directories.cluster_key, settings.files_dir))
+    source = await asyncio.to_thread(_peer_tls, settings)
+    peers = await stack.enter_async_context(
+        Peers(instance=instance, owners=store, seal=seal, tls=source)
+    )
+    places = Places(
+        instance=instance,
+        owners=store,
+        is_here=lambda task_id: live.get(task_id) is not None,
+        clock=clock,
+    )
+    return seal, Routing(places, peers)
+
+
+def _peer_tls(settings: ServerSettings) -> TlsSource | None:
+    """What calls to other servers are protected by: TLS where this one has it too. Blocks."""
+    if settings.tls_cert is None:
+        return None
+    try:
+        return TlsSource(TlsFiles(settings.tls_cert, settings.tls_key, settings.peer_tls_ca))
+    except TlsError as error:
+        raise StartError(f"TLS between servers: {error}.") from None
+
+
 async def _wire_identities(
-    stack: AsyncExitStack, settings: ServerSettings, store: Store, clock: SteadyClock
+    stack: AsyncExitStack,
+    settings: ServerSettings,
+    store: Store,
+    instance: str,
+    clock: SteadyClock,
 ) -> tuple[Authenticator, Sequence[Service]]:
-    await ensure_administrator(store, settings.data_dir)
+    # each server has a file with a token of its own
+    token_id = f"{ADMIN_USER}@{instance}" if settings.is_shared else ADMIN_USER
+    await ensure_administrator(store, settings.data_dir, token_id=token_id)
     session_idle = timedelta(seconds=settings.login_idle_timeout)
     authenticator = Authenticator(store, session_idle=session_idle, clock=clock)
     passwords = await stack.enter_async_context(Passwords())
@@ -193,7 +246,7 @@ async def _wire_identities(
         store=store,
         authenticator=authenticator,
         passwords=passwords,
-        key=LoginKey(settings.data_dir),
+        key=LoginKey(settings.files_dir),
         attempts=Attempts(limits),
         background=background,
         session_idle=session_idle,
@@ -218,17 +271,17 @@ async def _wire_jobs(
     store: SqlStore,
     instance: str,
     clock: SteadyClock,
+    live: LiveJobs,
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
     connections = Connections(settings.connections)
-    directory = settings.data_dir / "jobs"
+    directory = settings.files_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
     logs = LogStore(directory)
     stack.push_async_callback(logs.aclose)
     results = ResultFiles(directory)
     stack.push_async_callback(results.aclose)
     exports = await stack.enter_async_context(Exports(results, settings.data_dir / "exports"))
-    live = LiveJobs(clock=clock)
     jobs = Jobs(store=store, live=live, logs=logs)
     job_log = JobLog(logs, max_bytes=settings.max_log_bytes, clock=clock)
     runs = ActiveRuns()
@@ -301,7 +354,7 @@ async def _wire_jobs(
             live=live,
             logs=logs,
             root=directory,
-            aside=settings.data_dir / "orphaned",
+            aside=settings.files_dir / "orphaned",
             instance=instance,
             rules=settings.retention,
             clock=clock,
@@ -309,7 +362,7 @@ async def _wire_jobs(
         )
     )
     disk = await stack.enter_async_context(
-        DiskGuard(settings.data_dir, min_free=settings.min_free_bytes)
+        DiskGuard(settings.files_dir, min_free=settings.min_free_bytes)
     )
     admission = Admission(store=store, instance=instance, disk=disk)
     await admission.load()
@@ -386,6 +439,7 @@ async def _isolation(settings: ServerSettings, runtime_dir: Path) -> SessionIsol
             prepare_isolation,
             settings.wanted_isolation,
             data_dir=settings.data_dir,
+            shared_dir=settings.files_dir,
             sessions_dir=settings.sessions_dir,
             runtime_dir=runtime_dir,
             python=settings.python_executable or sys.executable,
@@ -427,6 +481,13 @@ async def serve(settings: ServerSettings, *, ready_file: Path | None = None) -> 
 async def _stop(server: grpc.aio.Server, status: health.aio.HealthServicer, grace: float) -> None:
     await status.enter_graceful_shutdown()
     await server.stop(grace)
+
+
+def _address(host: str, port: int) -> str:
+    """Where other servers reach this one, unless it was told."""
+    if host in ("0.0.0.0", "::"):  # everywhere
+        host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _free_port(host: str) -> int:

@@ -50,6 +50,9 @@ class ServerSettings(BaseSettings):
 
     data_dir: Path = Field(default_factory=default_data_dir)
     """Where the database, logs, results and the administrator's token are."""
+    shared_dir: Path | None = None
+    """Where logs, results and `login.key` are, for servers that share a store: one directory that
+    all of them mount, as the same user; unset means `data_dir`."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 9104
@@ -68,7 +71,10 @@ class ServerSettings(BaseSettings):
     """A Unix socket for calls of the server's own user, such as those of a gateway beside it."""
     advertise: str = ""
     """`host:port` at which the other servers of the store reach this one; empty means `host` and
-    `port`."""
+    `port`, with the machine's name where it listens at all of its addresses."""
+    peer_tls_ca: Path | None = None
+    """Authorities, as PEM, that the other servers of the store are certified by, when servers have
+    a certificate; unset means those of the system."""
     store_url: str = ""
     """The store as an SQLAlchemy URL; empty means SQLite in the data directory."""
 
@@ -147,8 +153,8 @@ class ServerSettings(BaseSettings):
     max_result_bytes: PositiveInt = 10 * 1024**3
     """Bytes of all result sets of a job; one that goes beyond is not kept, and a line says so."""
     min_free_bytes: Annotated[int, Field(ge=0)] = 1024**3
-    """Bytes that the data directory's disk keeps for the jobs that there are: with less, new ones
-    are refused."""
+    """Bytes that the disk of logs and results keeps for the jobs that there are: with less, new
+    ones are refused."""
 
     audit_bytes: PositiveInt = 64 * 1024**2
     """Bytes of `audit.log` in the data directory, with which it becomes `audit.log.1`."""
@@ -202,6 +208,16 @@ class ServerSettings(BaseSettings):
     """Seconds that calls have to finish when the server stops."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least serious lines of the server's own log; `debug` has one for each call."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may use the store too."""
+        return not self.database_url.startswith("sqlite")
+
+    @property
+    def files_dir(self) -> Path:
+        """Where logs and results are."""
+        return self.shared_dir or self.data_dir
 
     @property
     def wanted_isolation(self) -> Wanted:

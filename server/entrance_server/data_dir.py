@@ -8,15 +8,31 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 INSTANCE_FILE = "instance"
+CLUSTER_KEY_FILE = "cluster.key"
 
 
 class DataDirError(Exception):
     """The directory can't be used; the message says what to change."""
+
+
+def made(shared_dir: Path) -> None:
+    """Makes the directory of logs and results.
+
+    Raises:
+        DataDirError: it can't be made.
+    """
+    try:
+        shared_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DataDirError(
+            f"The directory {shared_dir} can't be used: {error.strerror}; choose another "
+            "shared_dir."
+        ) from None
 
 
 @contextmanager
@@ -82,12 +98,46 @@ def instance_name(data_dir: Path, configured: str, port: int) -> str:
     return path.read_text().strip()
 
 
+def cluster_key(shared_dir: Path) -> bytes:
+    """What the servers of a store know each other's calls by; made by the first of them. Blocks.
+
+    Raises:
+        DataDirError: it can't be read or made.
+    """
+    path = shared_dir / CLUSTER_KEY_FILE
+    try:
+        return private_once(path, lambda: secrets.token_bytes(32))
+    except OSError as error:
+        raise DataDirError(
+            f"The key {path} can't be used: {error.strerror}; let all servers of the store have "
+            "the same shared_dir, and run as the same user."
+        ) from None
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Makes or replaces a file that its owner alone may read, whole and durable. Blocks."""
+    _written_beside(path, content).replace(path)
+
+
+def private_once(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The content of such a file, made where it is missing; of several servers by one. Blocks."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = _written_beside(path, make())
+    try:
+        with suppress(FileExistsError):
+            os.link(made, path)
+    finally:
+        made.unlink()
+    return path.read_bytes()
+
+
+def _written_beside(path: Path, content: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+    return temporary

@@ -288,10 +288,12 @@ async def test_removing_results_leaves_what_is_beside_them(
     assert list((tmp_path / "1").iterdir()) == []
 
 
-async def test_what_runs_that_are_over_left_is_removed(files: ResultFiles) -> None:
+async def test_what_a_run_that_is_over_left_is_found_and_removed(files: ResultFiles) -> None:
+    assert await files.staged() == frozenset()
     kept, left = await files.make_staging("1-1"), await files.make_staging("2-1")
     (left / "half-written").write_bytes(b"x")
-    await files.keep_staging({"1-1"})
+    assert await files.staged() == {"1-1", "2-1"}
+    await files.remove_staging("2-1")
     assert (kept.exists(), left.exists()) == (True, False)
 
 

@@ -161,13 +161,20 @@ class SessionIsolation:
 
 
 def prepare(
-    wanted: Wanted, *, data_dir: Path, sessions_dir: Path | None, runtime_dir: Path, python: str
+    wanted: Wanted,
+    *,
+    data_dir: Path,
+    shared_dir: Path,
+    sessions_dir: Path | None,
+    runtime_dir: Path,
+    python: str,
 ) -> SessionIsolation:
     """Finds out what this machine can give, and logs what it can't. Blocks.
 
     Args:
         wanted: What is asked for.
         data_dir: The service's own directory.
+        shared_dir: Where it has logs and results, perhaps with other servers.
         sessions_dir: Where sessions have their directories; None means what fits the level.
         runtime_dir: Where the service has its sockets.
         python: The interpreter of runners.
@@ -181,6 +188,7 @@ def prepare(
     if wanted.level != "none":
         hide_memory()
         _make_private(data_dir)
+        _make_private(shared_dir)
     if wanted.level in ("user", "sandbox"):
         _check_accounts(wanted)
     if wanted.level == "user":
@@ -203,7 +211,7 @@ def prepare(
         sessions_dir=sessions_dir,
         cgroups=cgroups,
         bwrap=bwrap,
-        hidden=[path.resolve() for path in (data_dir, sessions_dir, runtime_dir)],
+        hidden=[path.resolve() for path in (data_dir, shared_dir, sessions_dir, runtime_dir)],
     )
 
 

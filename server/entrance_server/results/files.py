@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -95,13 +95,13 @@ class ResultFiles:
         """
         await self._run(_remove_tree, self.staging(run_id))
 
-    async def keep_staging(self, run_ids: Collection[str]) -> None:
-        """Removes the staging directories of all runs but some.
+    async def staged(self) -> frozenset[str]:
+        """The runs that have a staging directory.
 
         Raises:
-            ResultUnavailable: something of them is still there.
+            ResultUnavailable: they can't be listed.
         """
-        await self._run(_remove_all_but, self._root / _STAGING, run_ids)
+        return await self._run(_names_in, self._root / _STAGING)
 
     async def adopt(
         self,
@@ -335,11 +335,11 @@ def _remove(directory: Path) -> None:
         directory.parent.rmdir()
 
 
-def _remove_all_but(directory: Path, names: Collection[str]) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        for path in directory.iterdir():
-            if path.name not in names:
-                _remove_tree(path)
+def _names_in(directory: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(directory))
+    except FileNotFoundError:
+        return frozenset()
 
 
 def _remove_tree(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from entrance_server.data_dir import write_private
+from entrance_server.data_dir import private_once
 from entrance_server.domain import errors
 
 KEY_FILE = "login.key"
@@ -20,7 +20,11 @@ _OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
 
 class LoginKey:
-    """An RSA key pair in a file for its owner alone, made when it is first asked for."""
+    """An RSA key pair in a file for its owner alone, made when it is first asked for.
+
+    Servers that share the directory have the same one, so that each reads what was encrypted for
+    another.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / KEY_FILE
@@ -77,15 +81,16 @@ def _decrypted(key: rsa.RSAPrivateKey, encrypted: bytes) -> str:
 
 def _load_or_make(path: Path) -> rsa.RSAPrivateKey:
     """Blocks."""
-    if path.exists():
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        if isinstance(key, rsa.RSAPrivateKey):
-            return key
+    key = serialization.load_pem_private_key(private_once(path, _new_key), password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{path} holds no RSA key; remove it, and a new one is made")
+    return key
+
+
+def _new_key() -> bytes:
     made = rsa.generate_private_key(public_exponent=65_537, key_size=_BITS)
-    pem = made.private_bytes(
+    return made.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_private(path, pem)
-    return made

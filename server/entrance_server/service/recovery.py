@@ -92,9 +92,12 @@ class Recovery:
 
     async def _remove_staging(self) -> None:
         """Removes what runs that are over left; the next start does it where this one can't."""
-        going_on = {run_id_of(live.job) for live in self._live}
         try:
-            await self._results.keep_staging(going_on)
+            staged = await self._results.staged()
+            # asked after that, since another server of this store may just have begun a run
+            going_on = {run_id_of(job) for job in await self._store.unfinished_jobs()}
+            for run_id in staged - going_on:
+                await self._results.remove_staging(run_id)
         except ResultUnavailable as error:
             log.warning("directories of runs not removed", error=str(error))
 

@@ -199,7 +199,9 @@ class Retention:
         """
         last = await self._ledger.last_job()
         newest = await asyncio.to_thread(lambda: list(job_files.found(self._root, first=last)))
-        for task_id in (number for numbers in newest for number in numbers if number > last):
+        beyond = [[number for number in numbers if number > last] for numbers in newest]
+        # another server of the store may just have made a job
+        for task_id in [one for numbers in beyond for one in await self._unknown(numbers)]:
             target = self._aside / f"{task_id}-{self._clock():%Y%m%dT%H%M%S}"
             log.error("directory of a job that the store does not know", moved_to=str(target))
             await asyncio.to_thread(job_files.set_aside, self._root, task_id, target)

@@ -52,11 +52,12 @@ def may_act_for(token: Token, user: str) -> bool:
     return user in (token.user, *token.for_users) or ANYBODY in token.for_users
 
 
-async def ensure_administrator(store: Store, data_dir: Path) -> None:
+async def ensure_administrator(store: Store, data_dir: Path, *, token_id: str = ADMIN_USER) -> None:
     """Makes the first administrator, without a password, and his token, at the first start.
 
     The token's file is readable by its owner alone. One that was removed, or that does not match
-    the store, is made again with a new token, and the old one is no longer valid.
+    the store, is made again with a new token, and the old one of that id is no longer valid. Each
+    server of a store has a `token_id` of its own.
     """
     await store.add_user(
         User(ADMIN_USER, password_hash=None, is_admin=True, create_time=datetime.now(UTC))
@@ -64,6 +65,6 @@ async def ensure_administrator(store: Store, data_dir: Path) -> None:
     path = data_dir / ADMIN_TOKEN_FILE
     if path.exists() and await store.find_token(hash_secret(path.read_text().strip())):
         return
-    token, secret = new_token(ADMIN_USER, is_admin=True, token_id=ADMIN_USER)
+    token, secret = new_token(ADMIN_USER, is_admin=True, token_id=token_id)
     await asyncio.to_thread(write_private, path, f"{secret}\n".encode())
     await store.put_token(token)

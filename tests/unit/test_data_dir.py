@@ -1,0 +1,38 @@
+"""The server's directories, and the secrets that servers share in one."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from entrance_server import data_dir
+
+
+def test_servers_that_start_at_once_have_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as servers:
+        keys = set(servers.map(data_dir.cluster_key, [tmp_path / "shared"] * 32))
+    assert len(keys) == 1
+    (file,) = (tmp_path / "shared").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
+    first = data_dir.cluster_key(tmp_path)
+    assert data_dir.cluster_key(tmp_path) == first
+
+
+def test_a_key_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / data_dir.CLUSTER_KEY_FILE).mkdir()
+    with pytest.raises(
+        data_dir.DataDirError, match="the same shared_dir, and run as the same user"
+    ):
+        data_dir.cluster_key(tmp_path)
+
+
+def test_a_shared_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(data_dir.DataDirError, match="choose another shared_dir"):
+        data_dir.made(tmp_path / "file" / "shared")

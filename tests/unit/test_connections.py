@@ -61,7 +61,7 @@ def test_a_connection_of_others_looks_like_one_that_is_not_there(name: str) -> N
 
 def test_an_engine_without_connections_says_so() -> None:
     problem = Connections({}).problem("adbc", "alice", "sales")
-    assert problem == "can't be set: there is no connection of engine adbc for alice"
+    assert problem == "is needed, but there is no connection of engine adbc for alice; ask for one"
 
 
 def test_a_default_of_the_engine_names_one_too() -> None:

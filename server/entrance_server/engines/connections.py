@@ -72,7 +72,8 @@ class Connections:
         if name in offered:
             return None
         if not offered:
-            return f"is needed, but there is no connection of engine {engine_type} for {user}; ask for one"
+            none = f"there is no connection of engine {engine_type} for {user}"
+            return f"is needed, but {none}; ask for one"
         wrong = "is missing" if name is None else f"names no connection for {user}"
         return f"{wrong}; name one of: {', '.join(offered)}"
 

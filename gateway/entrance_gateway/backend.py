@@ -75,7 +75,7 @@ class Backend:
         Raises:
             Refusal: the server answered with an error, or not in time.
         """
-        async with self.line.used() as line:
+        async with self.line as line:
             if line.tunnel is not None:
                 try:
                     answer = await line.tunnel.call(
@@ -124,7 +124,7 @@ class Backend:
             until: ends the stream for the reader when it is set.
             patient: wait for the server when it is away, rather than fail at once.
         """
-        async with self.line.used() as line:
+        async with self.line as line:
             rpc = line.channel.unary_stream(
                 operation.rpc,
                 request_serializer=operation.request_class.SerializeToString,
@@ -136,7 +136,7 @@ class Backend:
 
     async def is_serving(self) -> bool:
         """Whether the server says that it is healthy; False when it does not answer in time."""
-        async with self.line.used() as line:
+        async with self.line as line:
             check = line.channel.unary_unary(
                 _HEALTH_RPC,
                 request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection
 from typing import TypeAlias
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from entrance_gateway import envelope
@@ -16,7 +15,8 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 SESSION_COOKIE = "linkis_user_session_ticket_id_v1"
 
-_FORWARDED = ("authorization", "token-code", "token-user")
+_FORWARDED = {name.encode(): name for name in ("authorization", "token-code", "token-user")}
+_COOKIE = b"cookie"
 _SESSION = "session-ticket"
 _ADDRESS = "caller-address"
 _UNKNOWN_ADDRESS = "unknown"
@@ -29,12 +29,15 @@ def metadata_of(connection: HTTPConnection) -> Metadata:
     Raises:
         Refusal: a credential is there twice, or is not what metadata can carry.
     """
-    headers = connection.headers
-    given = [(name, headers.getlist(name)) for name in _FORWARDED]
-    given.append((_SESSION, _tickets(headers)))
+    given: dict[str, list[str]] = {}
+    for name, value in connection.scope["headers"]:
+        if key := _FORWARDED.get(name):
+            given.setdefault(key, []).append(value.decode("latin-1"))
+        elif name == _COOKIE:
+            given.setdefault(_SESSION, []).extend(_tickets(value.decode("latin-1")))
     address = connection.client.host if connection.client else _UNKNOWN_ADDRESS
     return (
-        *((name, _single(name, values)) for name, values in given if any(values)),
+        *((key, _single(key, values)) for key, values in given.items() if any(values)),
         (_ADDRESS, address),
     )
 
@@ -42,13 +45,12 @@ def metadata_of(connection: HTTPConnection) -> Metadata:
 def is_cookie_alone(metadata: Metadata) -> bool:
     """Whether the cookie is all by which a caller identifies himself."""
     names = {name for name, _ in metadata}
-    return _SESSION in names and names.isdisjoint(_FORWARDED)
+    return _SESSION in names and names.isdisjoint(_FORWARDED.values())
 
 
-def _tickets(headers: Headers) -> list[str]:
+def _tickets(cookies: str) -> list[str]:
     """The values of our cookie; several mean that somebody else has set one too."""
-    cookies = (cookie for line in headers.getlist("cookie") for cookie in line.split(";"))
-    pairs = (cookie.partition("=") for cookie in cookies)
+    pairs = (cookie.partition("=") for cookie in cookies.split(";"))
     return [value.strip() for name, _, value in pairs if name.strip() == SESSION_COOKIE]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
@@ -46,6 +46,14 @@ class Gateway:
     origins: Origins
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as its RPC takes it, and how its caller spells fields."""
+
+    message: Message
+    spelling: forms.Spelling = field(default_factory=lambda: forms.AS_IN_PROTO)
+
+
 @dataclass(frozen=True)
 class Endpoint(ABC):
     """Answers the requests of one operation."""
@@ -68,24 +76,23 @@ class Endpoint(ABC):
             self.gateway.origins.check(request, acts=not self.operation.reads)
         return metadata
 
-    @asynccontextmanager
-    async def reading(self, metadata: Metadata) -> AsyncIterator[None]:
-        """Within, the request is read; a caller who is not known is told that before what is wrong.
+    async def read(self, request: Request, metadata: Metadata) -> Asked:
+        """What a request asks; a caller who is not known is told that before what is wrong.
 
         Raises:
             Refusal: the request is wrong, or its caller is not known.
         """
         try:
-            yield
+            return await self._read(request)
         except errors.Refusal:
             if not self.operation.is_open:
                 await self.gateway.backend.check_caller(metadata)
             raise
 
-    def from_query(self, request: Request) -> Message:
-        """The RPC's request for one without a body."""
-        query = request.query_params.multi_items()
-        return translate.from_query(self.operation, request.path_params, query)
+    async def _read(self, request: Request) -> Asked:
+        """What a request without a body asks."""
+        query = request.query_params.multi_items() if request.scope["query_string"] else ()
+        return Asked(translate.from_query(self.operation, request.path_params, query))
 
 
 class Call(Endpoint):
@@ -95,24 +102,26 @@ class Call(Endpoint):
         """Translates the request, calls, and answers in the envelope."""
         request = Request(scope, receive)
         metadata = self.metadata(request)
-        async with self.reading(metadata):
-            asked, spelling = await self._asked(request)
-        with errors.spelled(spelling):
-            answer = await self.gateway.backend.call(self.operation, asked, metadata)
-        words, data = render.words_of(self.operation.name), render.data_of(answer, asked)
+        asked = await self.read(request, metadata)
+        try:
+            answer = await self.gateway.backend.call(self.operation, asked.message, metadata)
+        except errors.Refusal as refusal:
+            refusal.spell(asked.spelling)
+            raise
+        words, data = render.words_of(self.operation.name), render.data_of(answer, asked.message)
         message = envelope.Message(method_name(scope), 0, words, data)
         response = envelope.EnvelopeResponse(message)
         sessions.keep(response, answer, secure=self.gateway.origins.is_https(request))
         await response(scope, receive, send)
 
-    async def _asked(self, request: Request) -> tuple[Message, forms.Spelling]:
+    async def _read(self, request: Request) -> Asked:
         if not self.operation.has_body:
-            return self.from_query(request), forms.AS_IN_PROTO
+            return await super()._read(request)
         settings = self.gateway.settings
         raw = await body.receive(
             request, limit=settings.body_limit, deadline=settings.body_deadline
         )
-        return translate.from_body(self.operation, request.path_params, raw)
+        return Asked(*translate.from_body(self.operation, request.path_params, raw))
 
 
 class Follow(Endpoint):
@@ -129,12 +138,10 @@ class Follow(Endpoint):
             await Response(status_code=204)(scope, receive, send)
             return
         metadata = self.metadata(request)
-        async with self.reading(metadata):
-            asked = self.from_query(request)
-            events.go_on(asked, last_id)
+        asked = await self.read(request, metadata)
         async with self.gateway.backend.stream(
             self.operation,
-            asked,
+            asked.message,
             metadata,
             until=self.gateway.closing,
             patient=bool(last_id),
@@ -142,6 +149,11 @@ class Follow(Endpoint):
             await stream.settle(self.gateway.settings.open_wait)
             frames = _frames(stream, method_name(scope), self.gateway.settings.keep_alive)
             await _send_stream(frames, _EVENT_HEADERS, scope, receive, send)
+
+    async def _read(self, request: Request) -> Asked:
+        asked = await super()._read(request)
+        events.go_on(asked.message, request.headers.get(events.RESUME_HEADER, ""))
+        return asked
 
 
 async def _frames(stream: Stream, method: str, keep_alive: float) -> AsyncGenerator[bytes]:
@@ -167,8 +179,7 @@ class Download(Endpoint):
         """Sends the file as it comes; an error on the way breaks the answer off visibly."""
         request = Request(scope, receive)
         metadata = self.metadata(request)
-        async with self.reading(metadata):
-            asked = self.from_query(request)
+        asked = (await self.read(request, metadata)).message
         async with self.gateway.backend.stream(self.operation, asked, metadata) as stream:
             first = await self._next(stream)
             if first is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import orjson
 from starlette.responses import Response
 
 OK_TEXT = "OK"
@@ -86,4 +87,7 @@ class EnvelopeResponse(Response):
 
     def render(self, content: Message) -> bytes:
         """The body; half a surrogate pair, which only echoed input can hold, becomes `?`."""
-        return encode(content.as_dict()).encode(errors="replace")
+        try:
+            return orjson.dumps(content.as_dict())
+        except orjson.JSONEncodeError:
+            return encode(content.as_dict()).encode(errors="replace")

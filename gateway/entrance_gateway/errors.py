@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -63,6 +62,12 @@ class Refusal(Exception):
             method, self.outcome.status, words, {**(data or {}), **self._data()}
         )
 
+    def spell(self, names: Mapping[str, str]) -> None:
+        """Names the wrong fields as the caller does, where that differs."""
+        self.violations = tuple(
+            replace(one, field=names.get(one.field, one.field)) for one in self.violations
+        )
+
     def response(self, method: str) -> envelope.EnvelopeResponse:
         """The refusal as an HTTP answer."""
         return envelope.EnvelopeResponse(
@@ -88,18 +93,6 @@ def wrong_field(field: str, description: str) -> Refusal:
         err_code=UNREADABLE,
         violations=[Violation(field, description)],
     )
-
-
-@contextmanager
-def spelled(names: Mapping[str, str]) -> Iterator[None]:
-    """Names the wrong fields of a refusal as its caller does, where that differs."""
-    try:
-        yield
-    except Refusal as refusal:
-        refusal.violations = tuple(
-            replace(one, field=names.get(one.field, one.field)) for one in refusal.violations
-        )
-        raise
 
 
 def failure() -> Refusal:

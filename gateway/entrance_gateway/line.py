@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Self
 
 import grpc
@@ -12,7 +11,10 @@ from entrance_gateway.tunnel import Tunnel
 
 
 class Line:
-    """A channel, and a tunnel in it where there is one. `opened` makes it, `retire` ends it."""
+    """A channel, and a tunnel in it where there is one. `opened` makes it, `retire` ends it.
+
+    Entered as a context it stays open to the end of the block.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
@@ -31,15 +33,13 @@ class Line:
             line.tunnel = await line._stack.enter_async_context(Tunnel(channel))
         return line
 
-    @asynccontextmanager
-    async def used(self) -> AsyncIterator[Self]:
-        """Keeps the line open to the end of the block."""
+    async def __aenter__(self) -> Self:
         self._uses += 1
-        try:
-            yield self
-        finally:
-            self._uses -= 1
-            await self._close_if_unused()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._uses -= 1
+        await self._close_if_unused()
 
     async def retire(self) -> None:
         """Closes the line as soon as nobody uses it; called by whoever has the next one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cache
 
 from google.protobuf.descriptor import EnumDescriptor
 
@@ -20,11 +22,7 @@ def enum_name(enum: EnumDescriptor, number: int) -> str | None:
 
     None for the value that means unset, and for one that this version does not know.
     """
-    value = enum.values_by_number.get(number)
-    if value is None or number == 0:
-        return None
-    short = value.name.removeprefix(_prefix(enum))
-    return short.title().replace("_", "") if enum is _STATUS else short.lower()
+    return _names(enum).get(number)
 
 
 def enum_number(enum: EnumDescriptor, text: str) -> int | None:
@@ -37,8 +35,16 @@ def enum_number(enum: EnumDescriptor, text: str) -> int | None:
 
 def enum_names(enum: EnumDescriptor) -> list[str]:
     """Every name that `enum_name` gives, in order."""
-    names = (enum_name(enum, number) for number in sorted(enum.values_by_number))
-    return [name for name in names if name]
+    return [name for _, name in sorted(_names(enum).items())]
+
+
+@cache
+def _names(enum: EnumDescriptor) -> Mapping[int, str]:
+    prefix = _prefix(enum)
+    short = {value.number: value.name.removeprefix(prefix) for value in enum.values if value.number}
+    if enum is _STATUS:
+        return {number: name.title().replace("_", "") for number, name in short.items()}
+    return {number: name.lower() for number, name in short.items()}
 
 
 def _prefix(enum: EnumDescriptor) -> str:

@@ -23,7 +23,7 @@ class Origins:
 
     def is_https(self, request: HTTPConnection) -> bool:
         """Whether the caller came by HTTPS."""
-        return self._https or request.url.scheme == "https"
+        return self._https or request.scope["scheme"] == "https"
 
     def check(self, request: HTTPConnection, *, acts: bool) -> None:
         """Lets pages of ours pass, and programs, which do not tell of a page.

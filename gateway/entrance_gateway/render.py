@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -46,40 +49,74 @@ def fields_of(message: Message) -> dict[str, Any]:
     Numbers are numbers, also those of 64 bits; a time is RFC 3339, bytes are base64, an enum is its
     short name, and what is absent is null.
     """
-    fields = cast(Descriptor, message.DESCRIPTOR).fields
     return {
-        field.json_name: _field(message, field) for field in fields if _is_shown(message, field)
+        reader.json_name: reader.read(message)
+        for reader in _readers(cast(Descriptor, message.DESCRIPTOR))
+        if reader.needed is None or message.HasField(reader.needed)
     }
 
 
-def _is_shown(message: Message, field: FieldDescriptor) -> bool:
-    if field.full_name in LEFT_OUT:
-        return message.HasField(field.name)
-    return field.full_name not in HIDDEN
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one field of a message as a JSON value, where the field that is `needed` is set."""
+
+    json_name: str
+    read: Callable[[Message], Any]
+    needed: str | None
 
 
-def _field(message: Message, field: FieldDescriptor) -> Any:
-    if field.has_presence and not message.HasField(field.name):
-        return None
-    value = getattr(message, field.name)
+@cache
+def _readers(of: Descriptor) -> Sequence[_Reader]:
+    return [
+        _Reader(
+            field.json_name, _reading(field), field.name if field.full_name in LEFT_OUT else None
+        )
+        for field in of.fields
+        if field.full_name not in HIDDEN
+    ]
+
+
+def _reading(field: FieldDescriptor) -> Callable[[Message], Any]:
+    """How a field is read, decided once."""
+    name, get = field.name, attrgetter(field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        of = field.message_type.fields_by_name["value"]
-        return {str(key): _value(of, item) for key, item in value.items()}
+        of = _conversion(field.message_type.fields_by_name["value"])
+        return lambda message: {str(key): of(item) for key, item in get(message).items()}
+    convert = _conversion(field)
     if field.is_repeated:
-        return [_value(field, item) for item in value]
-    return _value(field, value)
+        return lambda message: [convert(item) for item in get(message)]
+    if field.has_presence:
+        return lambda message: convert(get(message)) if message.HasField(name) else None
+    return get if convert is _as_it_is else lambda message: convert(get(message))
 
 
-def _value(field: FieldDescriptor, value: Any) -> Any:
-    if isinstance(value, Timestamp):
-        return value.ToJsonString()
-    if isinstance(value, Message):
-        return fields_of(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return enum_name(field.enum_type, value) if field.enum_type is not None else value
+def _conversion(field: FieldDescriptor) -> Callable[[Any], Any]:
+    """What makes a JSON value of a field's value."""
+    if field.enum_type is not None:
+        return partial(enum_name, field.enum_type)
+    if field.message_type is not None:
+        is_time = field.message_type.full_name == Timestamp.DESCRIPTOR.full_name
+        return Timestamp.ToJsonString if is_time else fields_of
+    return _CONVERSIONS.get(field.type, _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+_CONVERSIONS: Mapping[int, Callable[[Any], Any]] = {
+    FieldDescriptor.TYPE_BYTES: _base64,
+    FieldDescriptor.TYPE_DOUBLE: _finite,
+    FieldDescriptor.TYPE_FLOAT: _finite,
+}
 
 
 def _log(answer: pb.LogResponse, request: pb.LogRequest) -> dict[str, Any]:
@@ -112,7 +149,7 @@ def _page(answer: pb.ReadResultResponse, _: Message) -> dict[str, Any]:
     return {
         "resultSet": fields_of(answer.result_set) if answer.HasField("result_set") else None,
         "rows": [_cells(row) for row in answer.rows],
-        "content": base64.b64encode(answer.content).decode(),
+        "content": _base64(answer.content),
         "nextPageToken": answer.next_page_token,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -58,7 +59,7 @@ def from_query(
     Raises:
         Refusal: a known parameter is given twice, or is not what it should be.
     """
-    fields = _by_spelling(operation.request_class)
+    fields = _by_spelling(operation.request_class.DESCRIPTOR)
     given: dict[str, Any] = {}
     for name, text in query:
         field = fields.get(name)
@@ -94,19 +95,22 @@ def fill(
     Raises:
         Refusal: a value has a wrong type.
     """
-    fields = _by_spelling(message)
+    fields = _by_spelling(cast(Descriptor, message.DESCRIPTOR))
     for name, value in given.items():
         field = fields.get(name)
         if field is not None and value is not None and field.name not in skip:
             _set(message, field, value, at + name)
 
 
-def _by_spelling(message: Message | type[Message]) -> dict[str, FieldDescriptor]:
-    fields = cast(Descriptor, message.DESCRIPTOR).fields
-    return {field.name: field for field in fields} | {field.json_name: field for field in fields}
+@cache
+def _by_spelling(of: Descriptor) -> Mapping[str, FieldDescriptor]:
+    return {name: field for field in of.fields for name in (field.name, field.json_name)}
 
 
 def _set(message: Message, field: FieldDescriptor, value: Any, at: str) -> None:
+    if field.message_type is None and not field.is_repeated:
+        setattr(message, field.name, _scalar(field, value, at))
+        return
     part = getattr(message, field.name)
     if _is_map(field):
         part.update(_texts(_mapping(value, at), at))
@@ -114,11 +118,9 @@ def _set(message: Message, field: FieldDescriptor, value: Any, at: str) -> None:
         part.extend(_item(field, item, f"{at}[{i}]") for i, item in enumerate(_list(value, at)))
     elif isinstance(part, Timestamp):
         _set_timestamp(part, value, at)
-    elif isinstance(part, Message):
+    else:
         part.SetInParent()
         fill(part, _mapping(value, at), at + ".")
-    else:
-        setattr(message, field.name, _scalar(field, value, at))
 
 
 def _is_map(field: FieldDescriptor) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import grpc
@@ -37,7 +37,7 @@ class NoTunnel(Exception):
 class _Pending:
     call: pb.Call
     repeatable: bool
-    answer: asyncio.Future[bytes] = field(default_factory=asyncio.Future)
+    answer: asyncio.Future[bytes]
     sent: bool = False
     breaks: int = 0  # streams that broke before the answer came
 
@@ -86,30 +86,37 @@ class Tunnel:
         """
         if not self._served:
             raise NoTunnel
-        limit = duration_pb2.Duration()
-        limit.FromMilliseconds(int(timeout * 1000))
         call = pb.Call(
             number=next(self._numbers),
             method=method,
             metadata=[pb.Metadata(key=key, value=value) for key, value in metadata],
-            timeout=limit,
+            timeout=_duration(timeout),
             message=message,
         )
-        pending = _Pending(call, repeatable)
+        loop = asyncio.get_running_loop()
+        pending = _Pending(call, repeatable, loop.create_future())
+        timer = loop.call_later(timeout, self._expire, pending)
         self._pending[call.number] = pending
         self._queue(pending)
         try:
-            async with asyncio.timeout(timeout):
-                return await pending.answer
-        except TimeoutError:
-            raise CallFailed(
-                status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No answer in time.")
-            ) from None
+            return await pending.answer
+        except asyncio.CancelledError:
+            self._give_up(pending)
+            raise
         finally:
+            timer.cancel()
             del self._pending[call.number]
-            if pending.sent and pending.answer.cancelled():  # by whoever waited for it
-                self._given_up.append(call.number)
-                self._something_to_send.set()
+
+    def _expire(self, pending: _Pending) -> None:
+        self._give_up(pending)
+        late = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No answer in time.")
+        pending.fail(CallFailed(late))
+
+    def _give_up(self, pending: _Pending) -> None:
+        """Tells the server that nobody waits for an answer any more."""
+        if pending.sent:
+            self._given_up.append(pending.call.number)
+            self._something_to_send.set()
 
     def _queue(self, pending: _Pending) -> None:
         self._unsent.append(pending)
@@ -183,6 +190,11 @@ class Tunnel:
             elif not pending.answer.done():
                 pending.sent = False
                 self._queue(pending)
+
+
+def _duration(seconds: float) -> duration_pb2.Duration:
+    whole, part = divmod(seconds, 1)
+    return duration_pb2.Duration(seconds=int(whole), nanos=int(part * 1e9))
 
 
 def _unavailable(reason: str) -> CallFailed:

@@ -13,6 +13,8 @@ BASELINE := protos/baseline.binpb
 DEMO ?= entrance.cli.demo
 MINUTES ?= 5
 SEED ?=
+USERS ?=
+FAULTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install test check demo campaign bench format protos settings baseline lock clean
@@ -40,8 +42,9 @@ check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
 demo: $(INSTALLED)  ## Run real jobs on a service of their own and show them
 	$(BIN)/python -m $(DEMO)
 
-campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5), from SEED (a random one)
-	$(BIN)/python -m tests.system.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5); also SEED, USERS, FAULTS
+	$(BIN)/python -m tests.system.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
+	$(if $(USERS),--users $(USERS)) $(if $(FAULTS),--faults $(FAULTS))
 
 bench: $(INSTALLED) $(VENV)/.bench  ## Measure us beside the real references; ONLY=rows,by,name
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

@@ -198,6 +198,18 @@ DOCTORED: dict[str, tuple[list[Record], str]] = {
         [*SOUND, call("status", 12.0, 12.1, model.UNAVAILABLE)],
         "only documented answers",
     ),
+    "a call was refused for want of a server while a clock was set": (
+        [*SOUND, Fault("set clock", 11.0, 13.0), call("status", 12.0, 12.1, model.UNAVAILABLE)],
+        "only documented answers",
+    ),
+    "a job began before it was created": (
+        [*without(Final), dataclasses.replace(FINAL, started=9.0)],
+        "times are in order",
+    ),
+    "a job ended before it began": (
+        [*without(Final), dataclasses.replace(FINAL, started=20.1)],
+        "times are in order",
+    ),
     "a submit was refused for a wrong state": (
         [*SOUND, call("submit", 12.0, 12.1, model.WRONG_STATE)],
         "only documented answers",
@@ -238,6 +250,17 @@ def test_a_failure_needs_a_reason() -> None:
 )
 def test_only_a_fault_that_hit_the_job_excuses_its_failure(fault: Fault, excuses: bool) -> None:
     assert (ending_as(FAILED, fault) == set()) is excuses
+
+
+def test_no_job_reaches_a_limit() -> None:
+    timed_out = dataclasses.replace(FAILED, status="Timeout", error_code=40902)
+    assert "no limit before its time" in ending_as(timed_out, call("kill", 15.0, 16.0))
+
+
+def test_a_process_that_a_fault_ended_may_be_one_that_was_to_print() -> None:
+    ended = dataclasses.replace(FINAL, results=1)
+    assert ending_as(ended) == {"ended jobs have all their output"}
+    assert ending_as(ended, Fault("kill engine", 15.0, 15.1, ("s1",))) == set()
 
 
 def test_a_full_disk_excuses_a_failure_that_tells_of_it() -> None:

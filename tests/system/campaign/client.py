@@ -23,6 +23,7 @@ from tests.system.campaign.proxy import HOST
 ROOT = "/api/rest_j/v1/entrance"
 DEADLINE = 30.0  # seconds of one call
 STREAM_DEADLINE = 120.0  # seconds of one stream; longer than any job
+LIMITS = {"jobRunningTimeout": "7200", "jobQueuingTimeout": "7200"}  # seconds; no job reaches one
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -234,7 +235,7 @@ class GrpcClient(Client):
     async def _submit(self, plan: Plan) -> Answer:
         request = pb.SubmitRequest(
             execution_content=pb.ExecutionContent(code=plan.code, run_type=plan.run_type),
-            labels={"engineType": plan.engine, "userCreator": f"{plan.user}-campaign"},
+            labels=_labels(plan),
             source={"campaign": plan.token},
             request_id=plan.token,
         )
@@ -338,7 +339,7 @@ class RestClient(Client):
     async def _submit(self, plan: Plan) -> Answer:
         body = {
             "executionContent": {"code": plan.code, "runType": plan.run_type},
-            "labels": {"engineType": plan.engine, "userCreator": f"{plan.user}-campaign"},
+            "labels": _labels(plan),
             "source": {"campaign": plan.token},
             "requestID": plan.token,
         }
@@ -420,6 +421,10 @@ class RestClient(Client):
             return Answer(word, None, str(error))
         word = model.DEADLINE if isinstance(error, httpx.TimeoutException) else model.UNAVAILABLE
         return Answer(word, None, repr(error))
+
+
+def _labels(plan: Plan) -> dict[str, str]:
+    return {"engineType": plan.engine, "userCreator": f"{plan.user}-campaign", **LIMITS}
 
 
 def _data(response: httpx.Response) -> Mapping[str, Any]:

@@ -86,6 +86,7 @@ def _final(job: Job) -> Final:
         created=job.create_time.timestamp() if job.create_time else 0.0,
         ended=job.end_time.timestamp() if job.end_time else time.time(),
         results=job.result_count,
+        started=job.start_time.timestamp() if job.start_time else 0.0,
     )
 
 

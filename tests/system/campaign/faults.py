@@ -24,6 +24,7 @@ IMPATIENT = 0.2  # share of the faults that wait for nothing
 STOPS_SERVICE = frozenset(
     {"kill server", "kill gateway", "kill everything", "stop server", "stop gateway"}
 )
+LEAPS = (-48 * 3600.0, -3600.0, -20.0, 20.0, 3600.0, 48 * 3600.0, 365 * 24 * 3600.0)  # seconds
 FILLING = 1024 * 1024  # bytes
 
 
@@ -43,6 +44,7 @@ class Injector:
         self._per_second = per_second
         self._stops = 0  # faults that stop the service, and have not been got over
         self._disk = asyncio.Lock()  # one at a time, so that each undoes its own work
+        self._clock = asyncio.Lock()
         self._faults: Mapping[str, tuple[int, Callable[[], Coroutine[Any, Any, Sequence[str]]]]] = {
             "cut connections": (44, self._cut),
             "hold up connections": (5, self._hold_up),
@@ -57,6 +59,7 @@ class Injector:
             "store locked": (6, self._lock_store),
             "disk full": (3, self._fill_disk),
             "read-only directory": (3, self._read_only),
+            "set clock": (3, self._set_clock),
         }
 
     async def run(self, until: float) -> None:
@@ -172,6 +175,19 @@ class Injector:
                 await self._a_while()
             finally:
                 await _run("umount", "--lazy", directory)
+        return ()
+
+    async def _set_clock(self) -> Sequence[str]:
+        clock = self._installation.clock
+        if not clock.works:
+            raise Impossible("a program's clock can't be set here")
+        async with self._clock:
+            try:
+                clock.set(self._random.choice(LEAPS))
+                # read again each second by the programs
+                await self._a_while(longest=10.0)
+            finally:
+                clock.set(0)
         return ()
 
     async def _victim(self) -> tuple[str, list[psutil.Process]]:

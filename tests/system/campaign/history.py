@@ -134,6 +134,8 @@ class Final(Record):
     created: float
     ended: float
     results: int
+    started: float = 0.0
+    """0 for a job that never ran."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from tests.support import settable_clock
 from tests.support.daemon import Daemon
 from tests.support.footprint import Footprint
 from tests.support.service import new_tokens
+from tests.support.settable_clock import SettableClock
 from tests.system.campaign.history import Crash
 from tests.system.campaign.proxy import HOST, Proxy
 
@@ -31,6 +33,9 @@ SETTINGS = {
     "ENTRANCE_MAX_SESSIONS": "40",
     "ENTRANCE_ORPHAN_TIMEOUT": "30",
     "ENTRANCE_SHUTDOWN_GRACE": "2",
+    # longer than a campaign, and less than a clock is set ahead
+    "ENTRANCE_RETENTION_AGE": str(24 * 3600),
+    "ENTRANCE_RETENTION_INTERVAL": "5",
 }
 
 
@@ -45,7 +50,8 @@ class Installation:
         self.own_disk = own_disk
         self.data_dir = root / "data"
         self.footprint = Footprint(root)
-        environment = {**self.footprint.environment, **SETTINGS}
+        self.clock = SettableClock(root / "ahead")
+        environment = {**self.footprint.environment, **SETTINGS, **self.clock.environment}
         self.server = Daemon("server", ["entrance_server"], root=output, environment=environment)
         self.gateway = Daemon("gateway", ["entrance_gateway"], root=output, environment=environment)
         self.to_server, self.to_gateway, self.gateway_to_server = Proxy(), Proxy(), Proxy()
@@ -122,6 +128,7 @@ class Installation:
                 ("gateway", self.gateway, self._start_gateway),
             ):
                 if not daemon.runs:
+                    settable_clock.forget(daemon.pid)
                     if self._whole.is_set():
                         self.crashes.append(Crash(name, daemon.process.returncode))
                     self._whole.clear()
@@ -146,6 +153,7 @@ class Installation:
         for daemon in (self.gateway, self.server):
             if daemon.runs:
                 daemon.kill()
+            settable_clock.forget(daemon.pid)
         for process in self.footprint.processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()

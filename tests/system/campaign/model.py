@@ -36,6 +36,7 @@ CONTROLS = frozenset({"kill", "killJobs", "pause", "resume"})
 
 AFTERMATH = 20.0  # seconds after a fault in which its consequences may still show
 ENDS_RUNS = frozenset({"kill runner", "kill engine", "kill everything"})
+EXCUSES_NOTHING = frozenset({"set clock"})
 FILLS_DISK = frozenset({"disk full", "read-only directory"})
 STORAGE_WORDS = ("space", "ead-only", "ENOSPC", "EROFS", "Errno 28", "Errno 30")
 
@@ -103,7 +104,11 @@ class Faults:
 
     def during(self, start: float, end: float) -> bool:
         """Whether a call in that time may have suffered from a fault."""
-        return any(one.start <= end and start <= one.end + AFTERMATH for one in self.all)
+        return any(
+            one.start <= end and start <= one.end + AFTERMATH
+            for one in self.all
+            if one.kind not in EXCUSES_NOTHING
+        )
 
     def excuse(self, final: Final) -> bool:
         """Whether a fault explains that a job failed, or did not do all of its work."""

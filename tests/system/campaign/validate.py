@@ -212,10 +212,21 @@ def pauses(job: JobHistory) -> Iterator[Violation]:
             yield Violation("paused means silent", job.task_id, f"it printed after {pause.end}")
 
 
+def times(job: JobHistory) -> Iterator[Violation]:
+    """A job's times are in order, and no limit ends it, since none is as short as a campaign."""
+    if (final := job.final) is None:
+        return
+    known = [time for time in (final.created, final.started, final.ended) if time]
+    if known != sorted(known):
+        yield Violation("times are in order", job.task_id, f"{known}")
+    if final.status == "Timeout":
+        yield Violation("no limit before its time", job.task_id, final.error)
+
+
 def endings(job: JobHistory, faults: Faults) -> Iterator[Violation]:
     """A job that failed was meant to, or a fault that hit it is the reason."""
     final, plan = job.final, job.plan
-    if final is None or plan is None or final.status not in ("Failed", "Timeout"):
+    if final is None or plan is None or final.status != "Failed":
         return
     text = f"{final.status} with {final.error_code}: {final.error}"
     if not final.error:
@@ -265,4 +276,5 @@ EACH: Sequence[Callable[[JobHistory], Iterator[Violation]]] = (
     results,
     kills,
     pauses,
+    times,
 )

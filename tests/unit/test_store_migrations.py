@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, MetaData, create_engine, select, text
 
+from entrance_server.domain.job import GroupKey, JobError, JobParams, ProgressInfo, ResultType
+from entrance_server.domain.status import JobStatus
 from entrance_server.store import SqlStore
-from entrance_server.store.migration import migrate
+from entrance_server.store.connect import open_engines
+from entrance_server.store.migration import migrate, revisions
+from tests.unit.earlier_rows import ROWS
 from tests.unit.specs import DATABASES
 
 _JOB = """
@@ -41,3 +49,78 @@ async def test_owners_of_jobs_are_the_instances_that_accepted_them(url: str) -> 
     async with SqlStore(url) as store:
         (job,) = await store.unfinished_jobs("here:9104")
     assert (job.owner, job.instance, job.spec.code) == ("here:9104", "here:9104", "SELECT 1")
+
+
+@contextmanager
+def filled(url: str, revision: str) -> Iterator[Connection]:
+    """A database of a revision with rows in every table, each written when its table was new."""
+    engines = open_engines(url, readers=1)
+    with engines.writer.begin() as connection:
+        for step in revisions()[: revisions().index(revision) + 1]:
+            migrate(connection, step)
+            tables = MetaData()
+            tables.reflect(connection)
+            for name, rows in ROWS.get(step, {}).items():
+                connection.execute(tables.tables[name].insert(), rows)
+        empty = [name for name, rows in content(connection).items() if not rows]
+        assert not empty, "ROWS has a row for each table of each revision"
+        yield connection
+    engines.dispose()
+
+
+def content(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table."""
+    found = MetaData()
+    found.reflect(connection)
+    return {
+        table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
+        for table in found.sorted_tables
+        if table.name != "alembic_version"
+    }
+
+
+@pytest.mark.parametrize("revision", revisions())
+def test_every_value_of_every_earlier_schema_is_kept(url: str, revision: str) -> None:
+    with filled(url, revision) as connection:
+        before = content(connection)
+        migrate(connection)
+        after = content(connection)
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in rows[0]} for row in after[table]]
+        assert kept == rows, table
+
+
+@pytest.mark.parametrize("revision", revisions())
+async def test_what_every_earlier_schema_held_can_be_read(url: str, revision: str) -> None:
+    with filled(url, revision):
+        pass
+    async with SqlStore(url) as store:
+        ended = await store.get_job(7)
+        assert ended
+        assert (ended.status, ended.error) == (JobStatus.FAILED, JobError(40300, "no"))
+        assert (ended.spec.code, ended.spec.params) == ("SELECT 'ü'", JobParams({"a": "1"}))
+        assert ended.progress_info == (ProgressInfo("1", 1, 0, 0, 1),)
+        assert ended.paused_for == timedelta(seconds=0.5)
+        (result,) = await store.list_results(7, limit=9)
+        assert (result.type, result.size_bytes) == (ResultType.TABLE, 9)
+        (session,) = await store.list_sessions()
+        assert (session.group, session.pid) == (GroupKey("alice", "IDE", "duckdb"), 4711)
+        assert not await store.is_online("here:9104")
+        token, user = await store.find_token(b"secret"), await store.get_user("alice")
+        assert token
+        assert user
+        assert (token.for_users, user.login_count) == (("alice",), 3)
+        assert await store.find_login_session(b"ticket")
+
+
+@pytest.mark.parametrize("revision", revisions())
+async def test_jobs_of_every_earlier_schema_go_on(url: str, revision: str) -> None:
+    with filled(url, revision):
+        pass
+    async with SqlStore(url) as store:
+        (waits,) = await store.unfinished_jobs()
+        assert (waits.task_id, waits.paused) == (8, True)
+        done = await store.transition(8, JobStatus.CANCELLED, expect={JobStatus.SCHEDULED})
+        assert done.status is JobStatus.CANCELLED
+        new, _ = await store.create_job(waits.spec, instance="here:9104")
+        assert new.task_id not in (7, 8)

@@ -21,11 +21,21 @@ def migrate(connection: Connection, to: str = "head") -> None:
     Raises:
         SchemaTooNew: the database has a revision that this release does not know.
     """
-    config = Config()
-    config.set_main_option("script_location", "entrance_server.store:migrations")
+    config = _config()
     config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - set(revisions())
     if unknown:
         raise SchemaTooNew(", ".join(sorted(unknown)))
     command.upgrade(config, to)
+
+
+def revisions() -> list[str]:
+    """The revisions that this release knows, from the first to the newest."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "entrance_server.store:migrations")
+    return config

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import report
 from bench.figures import Figure
-from bench.rows import jobs, logs, results, starts, status, submits
+from bench.rows import jobs, logs, memory, recovery, results, starts, status, submits
 
 Row = Callable[[int], Figure]
 
@@ -30,10 +30,13 @@ ROWS: Mapping[str, Row] = {
     "deep-page": results.deep_page,
     "history": submits.long_history,
     "idle": jobs.idle,
+    "recovery": recovery.restart,
+    "memory": memory.queued_jobs,
+    "memory-followers": memory.followers,
     "help": starts.help_text,
     "serve": starts.serve,
 }
-SLOW = frozenset({"log", "history"})  # one round is long enough
+SLOW = frozenset({"log", "history", "memory", "memory-followers"})  # one round is long enough
 
 
 def main() -> int:

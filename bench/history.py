@@ -25,9 +25,14 @@ def fill(data_dir: Path, environment: Mapping[str, str], *, ended: int, waiting:
         next(job for job in running.watch() if job.status is JobStatus.RUNNING)
         queued = client.submit("true", engine="shell")
         running.pause()  # so that the next server has it still
+    copy(data_dir, done.task_id, ended)
+    copy(data_dir, queued.task_id, waiting)
+
+
+def copy(data_dir: Path, task_id: int, count: int) -> None:
+    """Copies a job in the store of a server that does not run."""
     with closing(sqlite3.connect(data_dir / "entrance.db")) as store, store:
-        _copy(store, done.task_id, ended)
-        _copy(store, queued.task_id, waiting)
+        _copy(store, task_id, count)
 
 
 def _copy(store: sqlite3.Connection, task_id: int, count: int) -> None:

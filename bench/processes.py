@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 START_TIMEOUT = 60.0  # seconds
@@ -48,21 +48,32 @@ def service(environment: Mapping[str, str] | None = None) -> Iterator[Service]:
 @contextmanager
 def service_at(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
     """Server and gateway on a data directory."""
-    ready = data_dir.with_suffix(".server"), data_dir.with_suffix(".gateway")
-    for file in ready:
-        file.unlink(missing_ok=True)
-    server = ["-m", "entrance_server", "--data-dir", str(data_dir), "--port", "0"]
-    with process([*server, "--ready-file", str(ready[0])], environment) as server_process:
-        port = wait_for_port(ready[0])
-        gateway = ["-m", "entrance_gateway", "--port", "0", "--server-target", f"127.0.0.1:{port}"]
-        with process([*gateway, "--ready-file", str(ready[1])], environment):
-            yield Service(
-                grpc_port=port,
-                http_port=wait_for_port(ready[1]),
-                token=(data_dir / "admin.token").read_text().strip(),
-                data_dir=data_dir,
-                server_pid=server_process.pid,
-            )
+    ready = _ready_file(data_dir, "gateway")
+    with server_at(data_dir, environment) as server:
+        command = ["-m", "entrance_gateway", "--port", "0", "--server-target", server.target]
+        with process([*command, "--ready-file", str(ready)], environment):
+            yield replace(server, http_port=wait_for_port(ready))
+
+
+@contextmanager
+def server_at(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """A server alone on a data directory, from the moment when it answers on."""
+    ready = _ready_file(data_dir, "server")
+    command = ["-m", "entrance_server", "--data-dir", str(data_dir), "--port", "0"]
+    with process([*command, "--ready-file", str(ready)], environment) as started:
+        yield Service(
+            grpc_port=wait_for_port(ready),
+            http_port=0,
+            token=(data_dir / "admin.token").read_text().strip(),
+            data_dir=data_dir,
+            server_pid=started.pid,
+        )
+
+
+def _ready_file(data_dir: Path, name: str) -> Path:
+    file = data_dir.with_suffix(f".{name}")
+    file.unlink(missing_ok=True)
+    return file
 
 
 @contextmanager

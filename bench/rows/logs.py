@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import grpc
 import psutil
@@ -133,20 +133,23 @@ async def _idle(service: Service, server: psutil.Process) -> float:
     with Client(service.target, token=service.token) as client:
         job = await asyncio.to_thread(client.submit, "sleep 600", engine="shell")
         before = server.memory_info().rss
-        async with _stubs(service, IDLE) as stubs:
-            streams = [
-                stub.StreamLog(
-                    pb.StreamLogRequest(id=str(job.task_id)), metadata=_metadata(service)
-                )
-                for stub in stubs
-            ]
-            for stream in streams:
-                await stream.read()
+        async with idle_streams(service, job.task_id, IDLE):
             used = server.memory_info().rss - before
-            for stream in streams:
-                stream.cancel()
         await asyncio.to_thread(job.kill)
         return used / IDLE / KIB
+
+
+@asynccontextmanager
+async def idle_streams(service: Service, task_id: int, count: int) -> AsyncIterator[None]:
+    """Followers of a silent job's log, each of which has what there is."""
+    request = pb.StreamLogRequest(id=str(task_id))
+    async with _stubs(service, count) as stubs:
+        streams = [stub.StreamLog(request, metadata=_metadata(service)) for stub in stubs]
+        for stream in streams:
+            await stream.read()
+        yield
+        for stream in streams:
+            stream.cancel()
 
 
 class _stubs:

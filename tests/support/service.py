@@ -188,21 +188,28 @@ class Service:
 
 
 @contextmanager
-def running_service(settings: Mapping[str, str] = SETTINGS) -> Iterator[Service]:
-    """A service that runs; at the end it is stopped, and must have left nothing behind."""
+def started_service(settings: Mapping[str, str] = SETTINGS) -> Iterator[Service]:
+    """A service that runs; at the end all that is left of it is ended by force."""
     # a short path, since sockets lie below it
     root = Path(tempfile.mkdtemp(prefix="entrance-test-"))
     service = Service(root, settings)
     try:
         service.start()
         yield service
+    finally:
+        service.close()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def running_service(settings: Mapping[str, str] = SETTINGS) -> Iterator[Service]:
+    """A service that runs; at the end it is stopped, and must have left nothing behind."""
+    with started_service(settings) as service:
+        yield service
         if service.server.runs:
             end_all_jobs(service)
         service.stop()
         service.footprint.assert_clean()
-    finally:
-        service.close()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def end_all_jobs(service: Service) -> None:

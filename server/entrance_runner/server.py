@@ -19,7 +19,7 @@ from entrance_runner.processes import Processes
 from entrance_runner.servicer import EngineServicer
 
 SPENT_CHECK = 0.2  # seconds
-STOP_GRACE = 1.0  # seconds that open streams have to take the last events
+STOP_GRACE = 5.0  # seconds that open streams have to take the last events
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 

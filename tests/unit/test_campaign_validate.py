@@ -263,6 +263,16 @@ def test_a_process_that_a_fault_ended_may_be_one_that_was_to_print() -> None:
     assert ending_as(ended, Fault("kill engine", 15.0, 15.1, ("s1",))) == set()
 
 
+def test_a_kill_that_was_cut_off_may_have_ended_the_job_in_another_way() -> None:
+    fault = Fault("kill server", 15.0, 15.1)
+    assert ending_as(FAILED, fault, call("kill", 15.0, 16.0, model.UNAVAILABLE)) == set()
+    for other in (
+        call("kill", 15.0, 16.0, model.WRONG_STATE),
+        call("kill", 20.1, 20.2, model.UNAVAILABLE),
+    ):
+        assert ending_as(FAILED, fault, other) == {"no failure without a cause"}
+
+
 def test_a_full_disk_excuses_a_failure_that_tells_of_it() -> None:
     failed = dataclasses.replace(FAILED, error="No space left on device")
     assert ending_as(failed, Fault("disk full", 15.0, 15.1)) == set()

@@ -155,7 +155,7 @@ class EngineSession:
             except grpc.aio.AioRpcError as error:
                 if ended:
                     return
-                if error.code() not in _BROKEN or not self.runner.is_alive():
+                if error.code() not in _CUT_OFF or not self.runner.is_alive():
                     raise SessionLost(_sentence(error)) from None
             if not ended:
                 await asyncio.sleep(CONNECT_RETRY)
@@ -254,6 +254,10 @@ _BROKEN = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
+
+
+# A write to a stream that has just broken is told as INTERNAL, whatever broke it.
+_CUT_OFF = _BROKEN | {grpc.StatusCode.INTERNAL}
 
 
 async def _told(call: Callable[[], Awaitable[Response]]) -> Response:

@@ -231,9 +231,15 @@ def endings(job: JobHistory, faults: Faults) -> Iterator[Violation]:
     text = f"{final.status} with {final.error_code}: {final.error}"
     if not final.error:
         yield Violation("failed jobs have a reason", job.task_id, text)
-    cut_kill = bool(job.tried("kill", "killJobs")) and faults.during(final.created, final.ended)
-    if not (_as_planned(plan, final) or cut_kill or faults.excuse(final)):
+    if not (_as_planned(plan, final) or _kill_cut_off(job, final) or faults.excuse(final)):
         yield Violation("no failure without a cause", job.task_id, text)
+
+
+def _kill_cut_off(job: JobHistory, final: Final) -> bool:
+    """Whether a kill may have begun of which nobody was told how it ended."""
+    unknown = (*model.ONLY_BY_FAULT, model.ABANDONED)
+    tried = job.tried("kill", "killJobs")
+    return any(call.code in unknown and call.start <= final.ended for call in tried)
 
 
 def _may_act_after(call: Call, moment: float) -> bool:

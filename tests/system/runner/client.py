@@ -131,14 +131,20 @@ class RunnerClient:
         """The events of a run, to its end."""
         call = self.stub.StreamEvents(timeout=DEADLINE)
         await call.write(pb.StreamEventsRequest(run_id=run_id, seq=seq))
+        ended = False
         try:
             async for response in call:
                 for event in response.events:
+                    ended = event.HasField("end")
                     yield event
                     if acknowledge:
                         await call.write(pb.StreamEventsRequest(seq=event.seq))
-                if response.events[-1].HasField("end"):
+                if ended:
                     await call.done_writing()  # or the runner would wait for the acknowledgement
+        except grpc.aio.AioRpcError:
+            if not (ended and acknowledge):
+                raise
+            # a runner that closes goes as soon as its last event is acknowledged
         finally:
             call.cancel()
 

@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="HTTP port; 0 takes a free one")
-    parser.add_argument("--server-target", help="gRPC target of the server")
+    parser.add_argument(
+        "--server-target", help="gRPC target of the server, or of several with commas"
+    )
     parser.add_argument("--tls-cert", type=Path, help="certificate for HTTPS, as PEM")
     parser.add_argument("--tls-key", type=Path, help="its key")
     parser.add_argument(

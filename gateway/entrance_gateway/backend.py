@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from entrance import targets
 from entrance.tls import TlsContent
 from entrance_gateway import envelope, errors, tls
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata
-from entrance_gateway.line import Line
+from entrance_gateway.line import Line, Lines
 from entrance_gateway.operations import WHO_CALLS, Operation
-from entrance_gateway.tunnel import CallFailed, NoTunnel
+from entrance_gateway.tunnel import CallFailed, CallLost, NoTunnel
 
 _HEALTH_RPC = "/grpc.health.v1.Health/Check"
 
 # A server takes more frequent pings for an attack, unless it is set to allow them.
 _KEEPALIVE_MS = 300_000
 _RECONNECT_MS = (200, 3_000)  # first and longest wait between attempts to connect
+
+# A channel to one of several servers is not ready while that one says that it does not serve; only
+# the policy round_robin asks.
+_AMONG_SEVERAL: Final[Mapping[str, int | str]] = {
+    **targets.ATTENTIVE,
+    "grpc.service_config": json.dumps(
+        {
+            "loadBalancingConfig": [{"round_robin": {}}],
+            "healthCheckConfig": {"serviceName": ""},
+        }
+    ),
+}
 
 
 class Backend:
@@ -35,27 +50,27 @@ class Backend:
     def __init__(self, settings: GatewaySettings, channel: grpc.aio.Channel | None = None) -> None:
         self._settings = settings
         self._given = channel
-        self._line = Line(channel) if channel else None
+        self._lines = Lines([Line(channel)]) if channel else None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         source = await asyncio.to_thread(tls.to_server, self._settings)
-        self._line = await self._connected(source.content if source else None)
+        self._lines = await self._connected(source.content if source else None)
         if source is not None and self._given is None:
             await self._stack.enter_async_context(tls.kept_current(source, self._reconnect))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-        if self._line is not None:
-            await self._line.close()
+        for line in self._lines or ():
+            await line.close()
 
     @property
-    def line(self) -> Line:
-        """The line; there from the start of the application to its end."""
-        if self._line is None:
-            raise RuntimeError("the line opens when the application starts")
-        return self._line
+    def lines(self) -> Lines:
+        """The lines; there from the start of the application to its end."""
+        if self._lines is None:
+            raise RuntimeError("the lines open when the application starts")
+        return self._lines
 
     async def check_caller(self, metadata: Metadata) -> None:
         """Asks the server whether it knows a caller; any other trouble is not told here.
@@ -75,25 +90,55 @@ class Backend:
         Raises:
             Refusal: the server answered with an error, or not in time.
         """
-        async with self.line as line:
+        deadline = time.monotonic() + self._settings.call_deadline
+        first = self.lines.next()
+        try:
+            return await self._call(first, operation, request, metadata, deadline)
+        except CallLost as lost:
+            last = lost
+        for line in self.lines.others(first):
+            try:
+                return await self._call(line, operation, request, metadata, deadline)
+            except CallLost as lost:
+                last = lost
+        raise errors.from_status(last.status) from last
+
+    async def _call(
+        self, line: Line, operation: Operation, request: Message, metadata: Metadata, until: float
+    ) -> Message:
+        """The answer of one server.
+
+        Raises:
+            Refusal: as `call`.
+            CallLost: the server is away, and another one may be asked.
+        """
+        timeout = max(until - time.monotonic(), 0.0)
+        async with line:
             if line.tunnel is not None:
                 try:
                     answer = await line.tunnel.call(
                         operation.rpc,
                         request.SerializeToString(),
                         metadata,
-                        timeout=self._settings.call_deadline,
+                        timeout=timeout,
                         repeatable=operation.reads,
                     )
                     return operation.response_class.FromString(answer)
+                except CallLost:
+                    raise
                 except CallFailed as failed:
                     raise errors.from_status(failed.status) from failed
                 except NoTunnel:
                     line.tunnel = None
-            return await self._call_alone(line, operation, request, metadata)
+            return await self._call_alone(line, operation, request, metadata, timeout)
 
     async def _call_alone(
-        self, line: Line, operation: Operation, request: Message, metadata: Metadata
+        self,
+        line: Line,
+        operation: Operation,
+        request: Message,
+        metadata: Metadata,
+        timeout: float,
     ) -> Message:
         rpc = line.channel.unary_unary(
             operation.rpc,
@@ -101,9 +146,13 @@ class Backend:
             response_deserializer=operation.response_class.FromString,
         )
         try:
-            return await rpc(request, timeout=self._settings.call_deadline, metadata=metadata)
+            return await rpc(request, timeout=timeout, metadata=metadata)
         except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
+            status = errors.status_of(error)
+            is_away = error.code() is grpc.StatusCode.UNAVAILABLE and not status.details
+            if is_away and operation.reads:
+                raise CallLost(status) from error
+            raise errors.from_status(status) from error
 
     @asynccontextmanager
     async def stream(
@@ -124,7 +173,8 @@ class Backend:
             until: ends the stream for the reader when it is set.
             patient: wait for the server when it is away, rather than fail at once.
         """
-        async with self.line as line:
+        chosen = await self.lines.next_ready() if patient else self.lines.next()
+        async with chosen as line:
             rpc = line.channel.unary_stream(
                 operation.rpc,
                 request_serializer=operation.request_class.SerializeToString,
@@ -135,8 +185,11 @@ class Backend:
                 yield stream
 
     async def is_serving(self) -> bool:
-        """Whether the server says that it is healthy; False when it does not answer in time."""
-        async with self.line as line:
+        """Whether a server says that it is healthy; False when none does in time."""
+        return await self._says_well(self.lines.next())
+
+    async def _says_well(self, line: Line) -> bool:
+        async with line:
             check = line.channel.unary_unary(
                 _HEALTH_RPC,
                 request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -150,15 +203,21 @@ class Backend:
                 return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
-    async def _connected(self, content: TlsContent | None) -> Line:
-        channel = self._given or _open(self._settings, content)
-        owned = self._given is None
-        return await Line.opened(channel, tunnel=self._settings.tunnel, owned=owned)
+    async def _connected(self, content: TlsContent | None) -> Lines:
+        settings = self._settings
+        if self._given is not None:
+            return Lines([await Line.opened(self._given, tunnel=settings.tunnel, owned=False)])
+        named = targets.split(settings.server_target)
+        channels = [_open(settings, one, content, alone=len(named) == 1) for one in named]
+        return Lines(
+            [await Line.opened(channel, tunnel=settings.tunnel, owned=True) for channel in channels]
+        )
 
     async def _reconnect(self, content: TlsContent) -> None:
         """Lets new calls go by new certificates, and old ones to their end."""
-        before, self._line = self.line, await self._connected(content)
-        await before.retire()
+        before, self._lines = self.lines, await self._connected(content)
+        for line in before:
+            await line.retire()
 
 
 class Stream:
@@ -225,16 +284,18 @@ def _message(reading: asyncio.Task[Any]) -> Message | None:
     return message if isinstance(message, Message) else None
 
 
-def _open(settings: GatewaySettings, content: TlsContent | None) -> grpc.aio.Channel:
+def _open(
+    settings: GatewaySettings, target: str, content: TlsContent | None, *, alone: bool
+) -> grpc.aio.Channel:
     first, longest = _RECONNECT_MS
-    options = (
-        ("grpc.max_receive_message_length", settings.message_limit),
-        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-        ("grpc.initial_reconnect_backoff_ms", first),
-        ("grpc.max_reconnect_backoff_ms", longest),
-        ("grpc.enable_http_proxy", 0),
-    )
+    options: dict[str, int | str] = {
+        "grpc.max_receive_message_length": settings.message_limit,
+        "grpc.keepalive_time_ms": _KEEPALIVE_MS,
+        "grpc.initial_reconnect_backoff_ms": first,
+        "grpc.max_reconnect_backoff_ms": longest,
+        "grpc.enable_http_proxy": 0,
+        **({} if alone else _AMONG_SEVERAL),
+    }
     if content is None:
-        return grpc.aio.insecure_channel(settings.server_target, options)
-    credentials = content.channel_credentials()
-    return grpc.aio.secure_channel(settings.server_target, credentials, options)
+        return grpc.aio.insecure_channel(target, tuple(options.items()))
+    return grpc.aio.secure_channel(target, content.channel_credentials(), tuple(options.items()))

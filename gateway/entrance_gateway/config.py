@@ -19,7 +19,8 @@ class GatewaySettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="the address to listen on")
     port: int = Field(default=9001, ge=0, le=65535, description="0 takes a free one")
     server_target: str = Field(
-        default="127.0.0.1:9104", description="the gRPC target of the server"
+        default="127.0.0.1:9104",
+        description="the gRPC target of the server; of several, `host:port` of each with commas",
     )
 
     tls_cert: Path | None = Field(

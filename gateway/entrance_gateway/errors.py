@@ -107,12 +107,17 @@ def out_of_time() -> Refusal:
 
 def from_rpc(error: grpc.aio.AioRpcError) -> Refusal:
     """The refusal that a failed call means."""
+    return from_status(status_of(error))
+
+
+def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """The status of a failed call; it has details when the server itself told it."""
     try:
         rich = rpc_status.from_call(error)
     except (ValueError, DecodeError):
         rich = None
     plain = status_pb2.Status(code=error.code().value[0], message=error.details() or "")
-    return from_status(rich or plain)
+    return rich or plain
 
 
 def from_status(status: status_pb2.Status) -> Refusal:

@@ -1,13 +1,18 @@
-"""A channel to the server with a tunnel in it, which outlives its successor until it is unused."""
+"""Lines to servers: each a channel with a tunnel in it, which stays open until it is unused."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from typing import Self
 
 import grpc
 
 from entrance_gateway.tunnel import Tunnel
+
+READY_INTERVAL = 0.1  # seconds between looks for a line that is ready
 
 
 class Line:
@@ -33,6 +38,11 @@ class Line:
             line.tunnel = await line._stack.enter_async_context(Tunnel(channel))
         return line
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is connected to a server that serves; one that is not is let try."""
+        return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
     async def __aenter__(self) -> Self:
         self._uses += 1
         return self
@@ -53,3 +63,35 @@ class Line:
     async def _close_if_unused(self) -> None:
         if self._retired and not self._uses:
             await self.close()
+
+
+class Lines:
+    """The lines to all servers that the gateway knows, used in turn. There is one at least."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = deque(lines)
+
+    def next(self) -> Line:
+        """The line whose turn it is, among those that are ready if there are any."""
+        if len(self._lines) > 1:
+            for _ in range(len(self._lines)):
+                self._lines.rotate()
+                if self._lines[0].is_ready:
+                    return self._lines[0]
+            self._lines.rotate()
+        return self._lines[0]
+
+    async def next_ready(self) -> Line:
+        """The same; where there are several and none is ready, it waits for one that is."""
+        while len(self._lines) > 1 and not any(  # noqa: ASYNC110 - a channel tells of its states one by one
+            line.is_ready for line in self._lines
+        ):
+            await asyncio.sleep(READY_INTERVAL)
+        return self.next()
+
+    def others(self, line: Line) -> Iterator[Line]:
+        """Further lines to try where a server did not answer: those that are ready now."""
+        return (one for one in tuple(self._lines) if one is not line and one.is_ready)
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(tuple(self._lines))

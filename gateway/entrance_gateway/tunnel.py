@@ -29,6 +29,13 @@ class CallFailed(Exception):
         self.status = status
 
 
+class CallLost(CallFailed):
+    """No answer came, since the stream broke; the call did not act, or does no harm a second time.
+
+    The same call may be made at another server.
+    """
+
+
 class NoTunnel(Exception):
     """The server has no tunnel: it is older than this gateway. The call was not made."""
 
@@ -73,7 +80,7 @@ class Tunnel:
             self._carrier.cancel()
             await asyncio.gather(self._carrier, return_exceptions=True)
         for pending in list(self._pending.values()):
-            pending.fail(_unavailable("The gateway is stopping."))
+            pending.fail(CallFailed(_away("The gateway is stopping.")))
 
     async def call(
         self, method: str, message: bytes, metadata: Metadata, *, timeout: float, repeatable: bool
@@ -82,6 +89,7 @@ class Tunnel:
 
         Raises:
             CallFailed: the server answered with an error, is away, or did not answer in time.
+            CallLost: it is away, and another one may be asked.
             NoTunnel: the server does not know tunnels.
         """
         if not self._served:
@@ -185,8 +193,10 @@ class Tunnel:
             pending.breaks += 1
             if not self._served:
                 pending.fail(NoTunnel())
-            elif pending.breaks > 1 or (pending.sent and not pending.repeatable):
-                pending.fail(_unavailable(reason))
+            elif pending.sent and not pending.repeatable:
+                pending.fail(CallFailed(_away(reason)))
+            elif pending.breaks > 1:
+                pending.fail(CallLost(_away(reason)))
             elif not pending.answer.done():
                 pending.sent = False
                 self._queue(pending)
@@ -197,5 +207,5 @@ def _duration(seconds: float) -> duration_pb2.Duration:
     return duration_pb2.Duration(seconds=int(whole), nanos=int(part * 1e9))
 
 
-def _unavailable(reason: str) -> CallFailed:
-    return CallFailed(status_pb2.Status(code=code_pb2.UNAVAILABLE, message=reason))
+def _away(reason: str) -> status_pb2.Status:
+    return status_pb2.Status(code=code_pb2.UNAVAILABLE, message=reason)

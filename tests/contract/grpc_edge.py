@@ -246,6 +246,7 @@ def edge_server(
     audit: AuditSink | None = None,
     seal: Seal | None = None,
     routing: Routing | None = None,
+    health_servicer: health.aio.HealthServicer | None = None,
 ) -> grpc.aio.Server:
     """An edge in front of these services, not yet started."""
     stand_in: Any = services
@@ -263,7 +264,7 @@ def edge_server(
             files(FileServicer(stand_in)),
         ],
         authenticator=stand_in,
-        health_servicer=health.aio.HealthServicer(),
+        health_servicer=health_servicer or health.aio.HealthServicer(),
         limits=limits or Limits(),
         observers=observers,
         audit=audit,

@@ -103,8 +103,9 @@ def options(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Where the service listens. Default: $ENTRANCE_TARGET, else what `entrance serve` "
-            "wrote into the data directory, else 127.0.0.1:9104.",
+            help="Where the service listens; several servers with commas. Default: "
+            "$ENTRANCE_TARGET, else what `entrance serve` wrote into the data directory, else "
+            "127.0.0.1:9104.",
             metavar="HOST:PORT",
             rich_help_panel=_PANEL,
         ),

@@ -141,7 +141,10 @@ def gateway(
     host: Host = None,
     port: Port = None,
     server_target: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the server listens.")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Where the server listens; several servers with commas."
+        ),
     ] = None,
     tls_cert: ServerCert = None,
     tls_key: ServerKey = None,

@@ -34,11 +34,14 @@ class AsyncClient:
         self, target: str = discovery.DEFAULT_TARGET, **options: Unpack[core.ClientOptions]
     ) -> None:
         self._settings = settings = core.Settings(target, **options)
+        channel_target = core.channel_target(target)
         channel_options = core.channel_options(target)
         if settings.credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, channel_options)
+            self._channel = grpc.aio.insecure_channel(channel_target, channel_options)
         else:
-            self._channel = grpc.aio.secure_channel(target, settings.credentials, channel_options)
+            self._channel = grpc.aio.secure_channel(
+                channel_target, settings.credentials, channel_options
+            )
         self._methods = core.methods_of(self._channel)
         self.operations = operations.AsyncOperations(self)
         self.administration = administration.AsyncAdministration(self)

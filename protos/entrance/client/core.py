@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import grpc
 
-from entrance import hosts
+from entrance import hosts, targets
 from entrance.client import discovery, errors, failures, models
 from entrance.client.follows import JobFollow
 from entrance.client.retries import Attempts, Retries
@@ -19,23 +19,40 @@ DEFAULT_DEADLINE = 30.0  # seconds
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 # A channel that lost its server looks for it again at once, and then at least every two seconds.
-_CHANNEL_OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.max_pings_without_data", 0),
-)
+_CHANNEL_OPTIONS = {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 2_000,
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.max_pings_without_data": 0,
+}
 
 MEDIA = tuple(set(models.ResultType) - {models.ResultType.TABLE})
 
 Metadata = tuple[tuple[str, str], ...]
 
 
-def channel_options(target: str) -> Sequence[tuple[str, int]]:
+def channel_options(target: str) -> Sequence[tuple[str, int | str]]:
     """The options of a channel; to this machine it never goes through a proxy."""
-    return (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not hosts.is_local(target))))
+    options = {
+        **_CHANNEL_OPTIONS,
+        "grpc.enable_http_proxy": int(not hosts.is_local(target)),
+        **targets.options(target),
+    }
+    return tuple(options.items())
+
+
+def channel_target(target: str) -> str:
+    """What a channel is made with; blocks while names of several servers are looked up.
+
+    Raises:
+        InvalidArgument: the list of servers can't be used.
+    """
+    try:
+        return targets.for_channel(target)
+    except targets.TargetError as error:
+        raise errors.InvalidArgument(f"{error}", reason="WRONG_TARGET") from None
 
 
 class ClientOptions(TypedDict, total=False):

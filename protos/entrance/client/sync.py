@@ -35,7 +35,8 @@ class Client:
     foresaw, `EntranceError` itself.
 
     Args:
-        target: Where the service listens, as a gRPC target.
+        target: Where the service listens, as a gRPC target; `host:port` of several of its servers
+            may stand there with commas, and another one is called when one is gone.
         options: See `ClientOptions`.
 
     Attributes:
@@ -47,11 +48,14 @@ class Client:
         self, target: str = discovery.DEFAULT_TARGET, **options: Unpack[core.ClientOptions]
     ) -> None:
         self._settings = settings = core.Settings(target, **options)
+        channel_target = core.channel_target(target)
         channel_options = core.channel_options(target)
         if settings.credentials is None:
-            self._channel = grpc.insecure_channel(target, channel_options)
+            self._channel = grpc.insecure_channel(channel_target, channel_options)
         else:
-            self._channel = grpc.secure_channel(target, settings.credentials, channel_options)
+            self._channel = grpc.secure_channel(
+                channel_target, settings.credentials, channel_options
+            )
         self._methods = core.methods_of(self._channel)
         self.operations = operations.Operations(self)
         self.administration = administration.Administration(self)

@@ -105,13 +105,5 @@ def test_a_stub_that_does_not_fit_its_proto_is_found_and_mended(tmp_path: Path) 
     assert not orphan.exists()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock"])
-def test_a_lock_names_no_host(name: str) -> None:
-    lock = (ROOT / name).read_text()
-    assert "--hash=sha256:" in lock
-    assert "://" not in lock
-    assert "index-url" not in lock
-
-
 def test_the_lock_holds_the_tools_of_the_build(project: dict[str, Any]) -> None:
     assert {*project["build-system"]["requires"]} <= {*project["dependency-groups"]["build"]}

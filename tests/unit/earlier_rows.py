@@ -144,4 +144,7 @@ ROWS: Mapping[str, Mapping[str, Sequence[Row]]] = {
             }
         ],
     },
+    "0003": {
+        "archives": [{"task_id": 7, "key": "0/7-a1b2c3d4", "files": '[["log",9,1000000]]'}],
+    },
 }

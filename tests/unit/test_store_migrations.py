@@ -51,6 +51,18 @@ async def test_owners_of_jobs_are_the_instances_that_accepted_them(url: str) -> 
     assert (job.owner, job.instance, job.spec.code) == ("here:9104", "here:9104", "SELECT 1")
 
 
+def test_files_of_earlier_jobs_are_here_alone(url: str) -> None:
+    at_revision(url, "0002", _JOB)
+    at_revision(url, "0003")
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT archive_time, has_local FROM jobs")).all()
+        archives = connection.execute(text("SELECT count(*) FROM archives")).scalar_one()
+    engine.dispose()
+    assert [(time, bool(local)) for time, local in found] == [(None, True)]
+    assert archives == 0
+
+
 @contextmanager
 def filled(url: str, revision: str) -> Iterator[Connection]:
     """A database of a revision with rows in every table, each written when its table was new."""

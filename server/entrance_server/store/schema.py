@@ -19,8 +19,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TextClause,
     TypeDecorator,
     UniqueConstraint,
+    text,
+    true,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -123,6 +126,22 @@ metadata = MetaData(
     }
 )
 
+# Conditions as text, since a database uses an index of some rows only for the same words.
+UNARCHIVED = text("archive_time IS NULL AND removed_time IS NULL AND stored_bytes > 0")
+ARCHIVED_AND_LOCAL = text("archive_time IS NOT NULL AND has_local")
+
+
+def _queue(name: str, condition: TextClause) -> Index:
+    """An index of what is still to be done, which is empty when all is done."""
+    return Index(
+        f"ix_jobs_{name}",
+        "instance",
+        "end_time",
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
 jobs = Table(
     "jobs",
     metadata,
@@ -164,6 +183,8 @@ jobs = Table(
     Column("removed_time", UtcTime),
     Column("owner", Text, nullable=False, server_default=""),
     Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("archive_time", UtcTime),
+    Column("has_local", Boolean, nullable=False, server_default=true()),
     UniqueConstraint("submit_user", "request_id"),
     # with the time, so that what is out of a range is passed over without a look at its row
     Index(None, "execute_user", "task_id", "create_time"),
@@ -174,7 +195,17 @@ jobs = Table(
     Index(None, "instance", "status"),
     # with the size, so that all that is stored is summed up without a look at a row
     Index(None, "instance", "has_files", "end_time", "stored_bytes"),
+    _queue("unarchived", UNARCHIVED),
+    _queue("local_copies", ARCHIVED_AND_LOCAL),
     sqlite_autoincrement=True,  # a number is never given out again
+)
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey(jobs.c.task_id, ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("files", JsonText),
 )
 
 results = Table(

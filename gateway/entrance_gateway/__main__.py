@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> int:
 
     try:
         settings = GatewaySettings(**given)
+        gc.freeze()  # what was imported stays, and need not be looked through again and again
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, ready=ready))
     except ValidationError as error:

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf import duration_pb2
 from google.rpc import code_pb2, status_pb2
 
+from entrance.deadlines import Deadlines
 from entrance.tunnel.v1 import tunnel_pb2 as pb
 from entrance.tunnel.v1 import tunnel_pb2_grpc
 from entrance_gateway.credentials import Metadata
@@ -64,6 +65,7 @@ class Tunnel:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = tunnel_pb2_grpc.TunnelServiceStub(channel)
         self._numbers = itertools.count(1)
+        self._deadlines = Deadlines()
         self._pending: dict[int, _Pending] = {}
         self._unsent: list[_Pending] = []
         self._given_up: list[int] = []
@@ -101,30 +103,21 @@ class Tunnel:
             timeout=_duration(timeout),
             message=message,
         )
-        loop = asyncio.get_running_loop()
-        pending = _Pending(call, repeatable, loop.create_future())
-        timer = loop.call_later(timeout, self._expire, pending)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        pending = _Pending(call, repeatable, answer)
         self._pending[call.number] = pending
         self._queue(pending)
         try:
-            return await pending.answer
-        except asyncio.CancelledError:
-            self._give_up(pending)
-            raise
+            async with self._deadlines.within(timeout):
+                return await answer
+        except TimeoutError:
+            late = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No answer in time.")
+            raise CallFailed(late) from None
         finally:
-            timer.cancel()
             del self._pending[call.number]
-
-    def _expire(self, pending: _Pending) -> None:
-        self._give_up(pending)
-        late = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No answer in time.")
-        pending.fail(CallFailed(late))
-
-    def _give_up(self, pending: _Pending) -> None:
-        """Tells the server that nobody waits for an answer any more."""
-        if pending.sent:
-            self._given_up.append(pending.call.number)
-            self._something_to_send.set()
+            if pending.sent and answer.cancelled():
+                self._given_up.append(call.number)
+                self._something_to_send.set()
 
     def _queue(self, pending: _Pending) -> None:
         self._unsent.append(pending)

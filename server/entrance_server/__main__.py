@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 from pathlib import Path
+
+import uvloop
 
 from entrance import service_log
 from entrance_server.app import StartError, serve
@@ -23,7 +26,9 @@ def main() -> int:
     try:
         settings = read_settings(given.pop("config", None), **given)
         service_log.configure(settings.log_level)
-        asyncio.run(serve(settings, ready_file=ready_file))
+        gc.freeze()  # what was imported stays, and need not be looked through again and again
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, ready_file=ready_file))
     except (ConfigError, StartError, ListenError, DataDirError, StoreUnavailable) as error:
         print(f"entrance server: {error}", file=sys.stderr)
         return 1

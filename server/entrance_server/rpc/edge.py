@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
+from entrance.deadlines import Deadlines
 from entrance_server.domain.errors import EntranceError, InvalidRequest
 from entrance_server.rpc import errors
 
@@ -64,6 +64,7 @@ class Edge(grpc.aio.ServerInterceptor):
     def __init__(self, layers: Sequence[Layer], *, request_deadline: float) -> None:
         self._layers = tuple(layers)
         self._request_deadline = request_deadline
+        self._deadlines = Deadlines()
         self._handlers: dict[str, RpcHandler] = {}
         self._served: dict[str, RpcHandler] = {}
 
@@ -76,7 +77,7 @@ class Edge(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        self._served[name] = _receiving(self.wrapped(name, handler), self._request_deadline)
+        self._served[name] = self._receiving(self.wrapped(name, handler))
         return self._served[name]
 
     def wrapped(self, name: str, handler: RpcHandler) -> RpcHandler:
@@ -92,36 +93,35 @@ class Edge(grpc.aio.ServerInterceptor):
             call = layer.wrap(method, call)
         return _rpc_handler(handler, call)
 
+    def _receiving(self, handler: RpcHandler) -> RpcHandler:
+        """A handler of one request as one of a stream; gRPC waits for a single one for ever."""
+        if handler.request_streaming:
+            return handler
+        call: Any = handler.unary_unary or handler.unary_stream
 
-def _receiving(handler: RpcHandler, deadline: float) -> RpcHandler:
-    """A handler of one request as one of a stream, since gRPC waits for a single one for ever."""
-    if handler.request_streaming:
-        return handler
-    call: Any = handler.unary_unary or handler.unary_stream
+        async def received(_: object, context: Context) -> Any:
+            return await call(await self._request(context), context)
 
-    async def received(_: object, context: Context) -> Any:
-        return await call(await _request(context, deadline), context)
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        return make(received, None, handler.response_serializer)
 
-    make = (
-        grpc.stream_stream_rpc_method_handler
-        if handler.response_streaming
-        else grpc.stream_unary_rpc_method_handler
-    )
-    return make(received, None, handler.response_serializer)
-
-
-async def _request(context: Context, deadline: float) -> Any:
-    """The bytes of the request of a call, which is aborted when none comes."""
-    error: EntranceError = InvalidRequest("Send a request before the end of the call.")
-    try:
-        async with asyncio.timeout(deadline):
-            request = await context.read()
-    except TimeoutError:
-        error = errors.DeadlineExceeded(f"The request did not come within {deadline:g} s.")
-    else:
-        if request is not grpc.aio.EOF:
-            return request
-    await context.abort_with_status(rpc_status.to_status(errors.status_of(error)))
+    async def _request(self, context: Context) -> Any:
+        """The bytes of the request of a call, which is aborted when none comes."""
+        error: EntranceError = InvalidRequest("Send a request before the end of the call.")
+        limit = self._request_deadline
+        try:
+            async with self._deadlines.within(limit):
+                request = await context.read()
+        except TimeoutError:
+            error = errors.DeadlineExceeded(f"The request did not come within {limit:g} s.")
+        else:
+            if request is not grpc.aio.EOF:
+                return request
+        await context.abort_with_status(rpc_status.to_status(errors.status_of(error)))
 
 
 def _decoding(handler: RpcHandler) -> Handler:

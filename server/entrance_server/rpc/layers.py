@@ -14,6 +14,7 @@ import grpc
 import structlog
 from grpc_status import rpc_status
 
+from entrance import deadlines
 from entrance_server.domain.errors import EntranceError, Exhausted, PermissionDenied
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.credentials import CredentialsReader
@@ -103,6 +104,7 @@ class Deadlines:
 
     def __init__(self, default: float) -> None:
         self._default = default
+        self._deadlines = deadlines.Deadlines()
 
     def wrap(self, method: Method, handler: Handler) -> Handler:
         if method.streams:
@@ -112,7 +114,7 @@ class Deadlines:
             if cast(float | None, context.time_remaining()) is not None:
                 return await handler(request, context)
             try:
-                async with asyncio.timeout(self._default) as limit:
+                async with self._deadlines.within(self._default) as limit:
                     return await handler(request, context)
             except TimeoutError as error:
                 if not limit.expired():

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, cast
 import grpc
 from google.rpc import code_pb2, status_pb2
 
+from entrance.deadlines import Deadlines
 from entrance.tunnel.v1 import tunnel_pb2 as pb
 from entrance.tunnel.v1 import tunnel_pb2_grpc
 from entrance_server.rpc.edge import Context, Edge, RpcHandler
@@ -63,6 +64,7 @@ class Tunnel:
     def __init__(self, handlers: Mapping[str, RpcHandler], peer: str) -> None:
         self._handlers = handlers
         self._peer = peer
+        self._deadlines = Deadlines()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._answers: list[pb.Answer] = []
         self._answered = asyncio.Event()
@@ -116,7 +118,7 @@ class Tunnel:
     async def _serve(self, call: pb.Call, handler: RpcHandler) -> None:
         context = CallContext(call, self._peer)
         try:
-            async with asyncio.timeout(context.time_remaining()):
+            async with self._deadlines.within(context.time_remaining()):
                 response = await cast(Any, handler.unary_unary)(
                     call.message, cast(Context, context)
                 )

@@ -51,7 +51,7 @@ def main() -> int:
     for name in names:
         try:
             figures.append(ROWS[name](1 if name in SLOW else options.rounds))
-            print(report.line(figures[-1]), flush=True)
+            print(report.line(figures[-1]), *figures[-1].remarks, sep="\n  ", flush=True)
         except Exception as error:
             failed = True
             print(f"{name}: not measured: {error!r}", file=sys.stderr)

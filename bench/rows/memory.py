@@ -19,7 +19,11 @@ FOLLOWERS = (100, 1_000)
 AT_ONCE = 64  # submits
 KIB = 1024
 MIB = 1024 * 1024
-HELD = {"ENTRANCE_MAX_RUNNING": "1", "ENTRANCE_GROUP_WAITING": str(JOBS[-1])}
+HELD = {
+    "ENTRANCE_MAX_RUNNING": "1",
+    "ENTRANCE_GROUP_WAITING": str(JOBS[-1]),
+    "ENTRANCE_ORPHAN_TIMEOUT": "10",  # since the next of the queue runs when the server ends
+}
 
 Grow = Callable[[Service, int, AsyncExitStack], Awaitable[None]]
 

@@ -267,3 +267,25 @@ async def test_a_call_ends_a_wait_for_a_line_that_will_not_come(logs: LogStore) 
 
 async def test_a_call_when_nobody_follows_is_no_error(logs: LogStore) -> None:
     logs.wake(1)
+
+
+async def test_only_a_log_that_is_done_with_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = list[int](), os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(file)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    async with LogStore(tmp_path, max_open=1) as logs:
+        for task_id in (1, 2, 3):
+            await logs.append(task_id, b"line\n", 1)
+        assert synced == []
+        for task_id in (1, 3):  # the first was put aside for want of room, the last was not
+            await logs.close(task_id)
+            assert len(synced) == 2
+            synced.clear()
+        await logs.close(1)
+        assert synced == []

@@ -77,8 +77,12 @@ class LogWriter:
             os.fsync(self._text)
             os.fsync(self._journal_file)
         finally:
-            os.close(self._text)
-            os.close(self._journal_file)
+            self.put_aside()
+
+    def put_aside(self) -> None:
+        """Closes the files alone; the close of a later writer makes all safe."""
+        os.close(self._text)
+        os.close(self._journal_file)
 
     def _cut_unrecorded(self) -> None:
         self._count = self._journal.count_within(os.fstat(self._text).st_size)

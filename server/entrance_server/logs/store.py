@@ -47,6 +47,7 @@ class LogStore:
         self._root = root
         self._max_open = max_open
         self._slots: OrderedDict[int, _Slot] = OrderedDict()  # least lately used first
+        self._aside = set[int]()  # logs whose files were closed for want of room
         self._followers = Followers(self.next_line)
         self._workers = asyncio.Semaphore(workers)
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="log")
@@ -81,7 +82,7 @@ class LogStore:
         try:
             async with self._slot(task_id) as slot, self._workers:
                 await self._run(_append, slot, self._directory(task_id), text, line_count, mark)
-                await self._close_spare()
+                await self._put_aside_spare()
         finally:  # the lines are there for a cancelled caller too
             self._followers.lines_came(task_id)
 
@@ -126,9 +127,12 @@ class LogStore:
 
     async def close(self, task_id: int) -> None:
         """Makes a log safe against a power cut and closes its files; the next append opens them."""
-        if task_id not in self._slots:
+        if task_id not in self._slots and task_id not in self._aside:
             return
         async with self._slot(task_id) as slot:
+            if task_id in self._aside:
+                await self._run(_open, slot, self._directory(task_id))
+                self._aside.discard(task_id)
             await self._run(_close, slot)
         if not slot.users:
             self._slots.pop(task_id, None)
@@ -162,14 +166,17 @@ class LogStore:
         finally:
             slot.users -= 1
 
-    async def _close_spare(self) -> None:
-        """Closes logs that nobody writes now, from the least lately used on, down to the limit."""
+    async def _put_aside_spare(self) -> None:
+        """Puts logs aside that nobody writes now, the least lately used first, down to the limit.
+
+        None waits for the disk: whoever is done with a log closes it.
+        """
         while len(self._slots) > self._max_open:
             spare = (task_id for task_id, slot in self._slots.items() if not slot.users)
             if (task_id := next(spare, None)) is None:
                 return
-            with contextlib.suppress(LogUnavailable):  # its own appends have been answered
-                await self._run(_close, self._slots.pop(task_id))
+            self._aside.add(task_id)
+            await self._run(_put_aside, self._slots.pop(task_id))
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -181,19 +188,24 @@ class LogStore:
         return self._root / ids.directory_of(task_id)
 
 
+def _open(slot: _Slot, directory: Path) -> LogWriter:
+    if slot.writer is None:
+        slot.writer = LogWriter.open(directory)
+    return slot.writer
+
+
 def _append(
     slot: _Slot, directory: Path, text: bytes, line_count: int, mark: tuple[int, int] | None
 ) -> None:
-    if slot.writer is None:
-        slot.writer = LogWriter.open(directory)
-    if mark is not None and mark <= slot.writer.last.mark:
+    writer = _open(slot, directory)
+    if mark is not None and mark <= writer.last.mark:
         return
     if mark is None and not text:
         return
     try:
-        slot.writer.append(text, line_count, mark=mark)
+        writer.append(text, line_count, mark=mark)
     except OSError:
-        writer, slot.writer = slot.writer, None  # whoever opens it again finds it whole
+        slot.writer = None  # whoever opens it again finds it whole
         with contextlib.suppress(OSError):
             writer.close()
         raise
@@ -203,3 +215,9 @@ def _close(slot: _Slot) -> None:
     if slot.writer is not None:
         writer, slot.writer = slot.writer, None
         writer.close()
+
+
+def _put_aside(slot: _Slot) -> None:
+    if slot.writer is not None:
+        writer, slot.writer = slot.writer, None
+        writer.put_aside()

@@ -137,7 +137,7 @@ class Executor:
     async def _tell_accepted(self, live: LiveJob) -> None:
         async with live.course:
             if not live.job.status.is_final:  # followers have seen the end of the log by then
-                await self._job_log.accepted(live.job)
+                await self._job_log.accepted_before(live.job)
 
     async def _acquire(self, job: Job) -> EngineSession:
         """A session for the job; another one when it is lost, since nothing of the job has run."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Literal
 
 from entrance_server.domain.job import Job
 from entrance_server.domain.sizes import spoken
 from entrance_server.logs import LogStore, format_line
+from entrance_server.preprocess import Note
 
 Level = Literal["INFO", "WARN", "ERROR"]
 END_SEQ = 2**63  # greater than any number of a runner's event: the line that ends a try
@@ -32,16 +33,22 @@ class JobLog:
         self._max_bytes = max_bytes
         self._clock = clock
 
-    async def accepted(self, job: Job) -> None:
-        """The first line of every log; written once, however often this is called."""
+    async def accepted(self, job: Job, notes: Collection[Note] = ()) -> None:
+        """The first lines of the log of a new job."""
+        # the two spaces are what legacy clients match
+        first = Note(
+            "INFO",
+            f"Your job is accepted,  jobID is {job.exec_id} and taskID is {job.task_id} in "
+            f"{job.instance}. Please wait for it to be scheduled.",
+        )
+        lines = [format_line(note.level, note.text, self._clock()) for note in (first, *notes)]
+        data, count = b"".join(data for data, _ in lines), sum(count for _, count in lines)
+        await self._logs.append(job.task_id, data, count)
+
+    async def accepted_before(self, job: Job) -> None:
+        """The first line of a log that may have it already, which is not written twice."""
         if await self._logs.next_line(job.task_id) == 1:
-            # the two spaces are what legacy clients match
-            await self.line(
-                job,
-                "INFO",
-                f"Your job is accepted,  jobID is {job.exec_id} and taskID is {job.task_id} in "
-                f"{job.instance}. Please wait for it to be scheduled.",
-            )
+            await self.accepted(job)
 
     async def output(
         self, task_id: int, text: bytes, line_count: int, *, attempt: int, seq: int

@@ -157,9 +157,7 @@ class SubmitService:
 
     async def _write_first_lines(self, job: Job, notes: tuple[Note, ...]) -> None:
         try:
-            await self._job_log.accepted(job)
-            for note in notes:
-                await self._job_log.line(job, note.level, note.text)
+            await self._job_log.accepted(job, notes)
         except LogUnavailable as error:
             # the job is durable; its first line is written again when it starts
             log.warning("first log line not written", task_id=job.task_id, error=str(error))

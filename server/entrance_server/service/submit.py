@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -33,6 +34,7 @@ from entrance_server.store.port import Store, StoreUnavailable
 log = structlog.get_logger(__name__)
 
 NOT_PERSISTED = 20052
+SHORT_CODE = 256  # characters
 
 
 class SubmitService:
@@ -114,8 +116,7 @@ class SubmitService:
 
     async def _prepare(self, spec: JobSpec) -> tuple[JobSpec, Prepared]:
         dialect, sql_dialect = dialect_of(spec)
-        # in a thread, since large code takes a second
-        prepared = await asyncio.to_thread(
+        work = partial(
             prepare,
             spec.code,
             dialect=dialect,
@@ -126,6 +127,9 @@ class SubmitService:
             now=self._clock(),
             settings=self._preprocess,
         )
+        # large code takes a second, and short code less than the way to a thread and back
+        is_short = dialect != "sql" and len(spec.code) <= SHORT_CODE
+        prepared = work() if is_short else await asyncio.to_thread(work)
         if prepared.code == spec.code:
             return spec, prepared
         return dataclasses.replace(spec, prepared_code=prepared.code), prepared

@@ -64,7 +64,8 @@ baseline: $(INSTALLED)  ## Make today's protos the ones that must not break; for
 	$(BIN)/buf build $(IMAGE) --path entrance --exclude-source-info --as-file-descriptor-set -o $(BASELINE)
 
 lock: $(INSTALLED)  ## Write the locks anew; UPGRADE=--upgrade takes newer versions
-	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev --no-emit-package pyspark-client \
+		-o requirements.lock
 	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
 	$(COMPILE) --group bench --constraint requirements.lock -o requirements-bench.lock
 
@@ -75,7 +76,7 @@ clean:  ## Remove what make, the tools and the demo left
 # since one locked package has no wheel and is built with them.
 $(LOCKED): requirements.lock requirements-build.lock
 	$(if $(PYTHON),,$(error No Python from 3.11 to 3.14 found; name one: make PYTHON=/path/to/python))
-	@echo "Installing the locked packages into $(VENV); the first time this takes a minute or two."
+	@echo "Installing the locked packages into $(VENV); the first time this takes some minutes (Spark alone is 450 MB)."
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --require-hashes -r requirements-build.lock
 	$(PIP) install --require-hashes --no-build-isolation -r requirements.lock

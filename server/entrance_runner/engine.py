@@ -47,6 +47,17 @@ class Progress:
     parts: tuple[Part, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a run uses on a cluster, by the name that the cluster has for it. Memory in bytes."""
+
+    id: str
+    queue: str
+    memory_bytes: int
+    cores: float
+    instances: int
+
+
 class Level(enum.StrEnum):
     """How serious a message is."""
 
@@ -63,6 +74,9 @@ class Report(Protocol):
 
     def progress(self, progress: Progress) -> None:
         """Tells how far the run is."""
+
+    def applications(self, applications: Sequence[Application]) -> None:
+        """Tells what the run uses on a cluster now."""
 
     async def result(self, result: ResultFile) -> None:
         """Tells that a result set is complete; waits while too much is unread."""
@@ -122,6 +136,17 @@ class Session(abc.ABC):
     async def interrupt(self) -> None:
         """Asks the running code to end; called once in a run at most, after it has begun."""
 
+    async def hold(self) -> bool:
+        """Lets no further statement of the run begin.
+
+        Returns:
+            False where the engine can't do that: then its processes are frozen instead.
+        """
+        return False
+
+    async def go_on(self) -> None:  # noqa: B027  # most have nothing to undo
+        """Undoes `hold`."""
+
     @abc.abstractmethod
     async def close(self) -> None:
         """Frees what the session holds in the runner; its processes are dead already."""
@@ -134,6 +159,8 @@ class Engine(abc.ABC):
     run_types: ClassVar[Sequence[str]]
     description: ClassVar[str]
     parameters: ClassVar[Sequence[Parameter]] = ()
+    direct: ClassVar[str] = ""
+    """The startup setting that stands in for a named connection while there are none."""
 
     @classmethod
     @abc.abstractmethod
@@ -143,6 +170,16 @@ class Engine(abc.ABC):
         Raises:
             EngineUnavailable: that program is not installed.
         """
+
+    @classmethod
+    def companion(cls, options: Mapping[str, str]) -> str | None:
+        """The module of a program that sessions with these settings share; None where none do.
+
+        It takes `--directory` and `--idle-timeout`, holds the file `lock` in the directory while it
+        runs, writes `ready.json` with its `pid` and `secrets` for sessions once it serves, and ends
+        when it is not needed any more, after SIGUSR1 with the last connection.
+        """
+        return None
 
     @abc.abstractmethod
     async def open(self, context: SessionContext) -> Session:

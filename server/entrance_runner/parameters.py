@@ -33,7 +33,8 @@ class ParameterType(enum.StrEnum):
 class Parameter:
     """A setting that an engine takes; a name that ends in `*` stands for all that begin so.
 
-    `least` and `most` are bounds of a number or a size, and None is no bound.
+    `least` and `most` are bounds of a number or a size, and None is no bound. `pattern` is a
+    regular expression for a text, and `example` such a text.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Parameter:
     scope: Scope = Scope.STARTUP
     least: int | None = None
     most: int | None = None
+    pattern: str = ""
+    example: str = ""
 
     def has(self, name: str) -> bool:
         """Whether a name is this setting's."""
@@ -54,6 +57,7 @@ class Parameter:
         if self._is_readable(text):
             return None
         wanted = [_WANTED[self.type]]
+        wanted += [f"such as {self.example}"] if self.example else []
         wanted += [f"of at least {self.least}"] if self.least is not None else []
         wanted += [f"of at most {self.most}"] if self.most is not None else []
         return f"must be {' '.join(wanted)}, not {text[:_SHOWN]!r}"
@@ -61,7 +65,7 @@ class Parameter:
     def _is_readable(self, text: str) -> bool:
         match self.type:
             case ParameterType.TEXT:
-                return True
+                return not self.pattern or re.fullmatch(self.pattern, text) is not None
             case ParameterType.BOOLEAN:
                 return text in ("true", "false")
             case ParameterType.INTEGER:

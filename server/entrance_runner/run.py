@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import psutil
 
 from entrance_runner import lines, wire
-from entrance_runner.engine import Level, Progress, RunRequest, Session
+from entrance_runner.engine import Application, Level, Progress, RunRequest, Session
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.events import EventBuffer
 from entrance_runner.handover import NotHandedOver, hand_over
@@ -51,6 +52,7 @@ class Run:
         self._confinement = confinement
         self._results = request.result_directory
         self._progress = Progress(0.0)
+        self._applications: Sequence[Application] = ()
         self._ended_by: RunFailed | None = None
         self._begun = asyncio.Event()
         self._over = asyncio.Event()
@@ -75,19 +77,24 @@ class Run:
         await self._end(0, RunFailed(ErrorCode.SESSION_CLOSED, "the session was closed"))
 
     async def pause(self) -> None:
-        """Freezes every process; a run that is ending is left alone."""
+        """Holds the run where its engine can, and else freezes every process.
+
+        A run that is ending is left alone.
+        """
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), BEGIN_TIMEOUT)
         async with self._control:
             if not (self.paused or self._ended_by or self._over.is_set()):
                 self.paused = True
-                await self._processes.freeze()
+                if not await self._session.hold():
+                    await self._processes.freeze()
 
     async def resume(self) -> None:
-        """Lets a frozen run go on."""
+        """Lets a paused run go on."""
         async with self._control:
             if self.paused:
                 self.paused = False
+                await self._session.go_on()
                 self._processes.thaw()
 
     def begun(self) -> None:
@@ -98,6 +105,10 @@ class Run:
         """Tells how far the run is."""
         self._progress = progress
         self.events.progress(wire.progress_event(progress))
+
+    def applications(self, applications: Sequence[Application]) -> None:
+        """Tells what the run uses on a cluster."""
+        self._applications = applications
 
     async def result(self, result: ResultFile) -> None:
         """Takes a complete result set over, and tells of it."""
@@ -188,7 +199,7 @@ class Run:
         await asyncio.sleep(FIRST_MEASURE)
         while True:
             used = await asyncio.to_thread(meter.measure)
-            self.events.resource(wire.resource_event(used))
+            self.events.resource(wire.resource_event(used, self._applications))
             await asyncio.sleep(MEASURE_INTERVAL)
 
     async def _tell_end(self, failure: RunFailed | None) -> None:

@@ -84,6 +84,7 @@ class StatementWorker(Worker, Generic[Statement]):
 
     def _run_one(self, task: Task, number: int, statement: Statement) -> None:
         statements = self._statements
+        task.wait_while_held()
         if self.interrupted:
             raise RunFailed(ErrorCode.CANCELLED, "interrupted")
         name = f"statement {number} of {statements.count}"

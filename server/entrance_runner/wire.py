@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from entrance.engine.v1 import engine_pb2 as pb
 from entrance.v1 import entrance_pb2
-from entrance_runner.engine import Part, Progress
+from entrance_runner.engine import Application, Part, Progress
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.resources import Resources
 from entrance_runner.results import ResultFile
@@ -17,10 +19,13 @@ def progress_event(progress: Progress) -> pb.ProgressEvent:
     )
 
 
-def resource_event(used: Resources) -> pb.ResourceEvent:
-    """A measurement."""
+def resource_event(used: Resources, applications: Sequence[Application]) -> pb.ResourceEvent:
+    """A measurement of the processes here, and what is used on clusters."""
     return pb.ResourceEvent(
-        memory_bytes=used.memory_bytes, cores=used.cores, processes=used.processes
+        memory_bytes=used.memory_bytes,
+        cores=used.cores,
+        processes=used.processes,
+        applications=map(_application, applications),
     )
 
 
@@ -53,6 +58,16 @@ def end_event(failure: RunFailed | None, *, session_usable: bool) -> pb.EndEvent
         status=entrance_pb2.JOB_STATUS_CANCELLED if cancelled else entrance_pb2.JOB_STATUS_FAILED,
         error=entrance_pb2.JobError(code=failure.code, message=failure.message),
         session_usable=session_usable,
+    )
+
+
+def _application(one: Application) -> entrance_pb2.YarnResource:
+    return entrance_pb2.YarnResource(
+        application_id=one.id,
+        queue_name=one.queue,
+        queue_memory=one.memory_bytes,
+        queue_cores=one.cores,
+        queue_instances=one.instances,
     )
 
 

@@ -10,9 +10,10 @@ import asyncio
 import json
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from entrance_runner.engine import (
+    Application,
     EngineUnavailable,
     InvalidOption,
     Part,
@@ -31,7 +32,13 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a table of very many columns
 
 
 class WorkerSession(Session):
-    """A session in a worker process."""
+    """A session in a worker process.
+
+    `holds` tells whether a pause waits for the end of a statement, as where what it does elsewhere
+    would go on if the process was frozen.
+    """
+
+    holds = False
 
     def __init__(
         self,
@@ -46,7 +53,7 @@ class WorkerSession(Session):
         self._run_id = ""
 
     @classmethod
-    async def start(cls, context: SessionContext, worker: str) -> WorkerSession:
+    async def start(cls, context: SessionContext, worker: str) -> Self:
         """Starts the worker of a class, given as `module:class`.
 
         Raises:
@@ -66,7 +73,7 @@ class WorkerSession(Session):
         return session
 
     @classmethod
-    async def _spawn(cls, context: SessionContext, worker: str) -> WorkerSession:
+    async def _spawn(cls, context: SessionContext, worker: str) -> Self:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -109,6 +116,8 @@ class WorkerSession(Session):
             match message:
                 case {"kind": "progress", "fraction": fraction, "parts": parts}:
                     report.progress(Progress(fraction, tuple(Part(**part) for part in parts)))
+                case {"kind": "applications", "applications": applications}:
+                    report.applications([Application(**one) for one in applications])
                 case {"kind": "result", "result": result}:
                     await report.result(ResultFile.from_json(result))
         self._usable = message["usable"]
@@ -118,6 +127,17 @@ class WorkerSession(Session):
     async def interrupt(self) -> None:
         """Asks the worker to interrupt its engine."""
         await self._send(kind="interrupt", run_id=self._run_id)
+
+    async def hold(self) -> bool:
+        """Lets no further statement begin, where that is how the worker's runs are paused."""
+        if self.holds:
+            await self._send(kind="hold")
+        return self.holds
+
+    async def go_on(self) -> None:
+        """Lets a held run go on."""
+        if self.holds:
+            await self._send(kind="go_on")
 
     async def close(self) -> None:
         """Waits for the process, which was killed, and closes the socket."""

@@ -15,18 +15,25 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from entrance_runner import lines
-from entrance_runner.engine import EngineUnavailable, InvalidOption, Level, Progress
+from entrance_runner.engine import (
+    Application,
+    EngineUnavailable,
+    InvalidOption,
+    Level,
+    Progress,
+)
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.results import ResultDirectory, ResultFile
 
 TICK = 0.25  # seconds between looks at the progress
 RECEIVE_BYTES = 64 * 1024
+LOST = 75  # the exit status of a worker whose engine was lost between runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,18 @@ class Task:
     options: Mapping[str, str]
     results: ResultDirectory
     _channel: Channel
+    _may_go_on: threading.Event
 
     def message(self, level: Level, text: str) -> None:
         """Prints a line of the engine's own."""
         sys.stdout.write(lines.message(level, text))
         sys.stdout.flush()
+
+    def wait_while_held(self) -> None:
+        """Returns when a statement may begin, which is at once unless the run is paused."""
+        if not self._may_go_on.is_set():
+            self.message(Level.INFO, "paused before the next statement")
+            self._may_go_on.wait()
 
     def tell_result(self, result: ResultFile) -> None:
         """Reports a complete result set."""
@@ -81,6 +95,14 @@ class Worker(abc.ABC):
     @abc.abstractmethod
     def progress(self) -> Progress | None:
         """How far `run` is. Called from the control thread."""
+
+    def applications(self) -> Sequence[Application]:
+        """What `run` uses on a cluster. Called from the control thread."""
+        return ()
+
+    def check(self) -> bool:
+        """Whether another run can follow. Called between runs, again and again."""
+        return True
 
 
 class Channel:
@@ -124,6 +146,9 @@ class Service:
         self._running: str | None = None  # a run's id
         self._interrupted: str | None = None
         self._told: Progress | None = None
+        self._told_applications: Sequence[Application] = ()
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
 
     def serve(self) -> None:
         """Works until the runner goes away; never returns."""
@@ -151,9 +176,10 @@ class Service:
             options=request["options"],
             results=ResultDirectory(Path(request["result_directory"])),
             _channel=self._channel,
+            _may_go_on=self._may_go_on,
         )
         error: dict[str, Any] | None = None
-        self._told = None
+        self._told, self._told_applications = None, ()
         self._running = request["run_id"]
         try:
             self._worker.run(task)
@@ -171,22 +197,36 @@ class Service:
         try:
             while True:
                 for request in self._channel.receive(TICK):
-                    if request["kind"] == "interrupt":
-                        self._interrupted = request["run_id"]
-                    else:
-                        self._requests.put(request)
+                    self._take(request)
                 if running := self._running:
                     if running == self._interrupted:
                         self._worker.interrupt()
                     self._tell_progress()
+                elif not self._worker.check():
+                    os._exit(LOST)
         except (EOFError, OSError):
             os._exit(0)
+
+    def _take(self, request: dict[str, Any]) -> None:
+        match request:
+            case {"kind": "interrupt", "run_id": run_id}:
+                self._interrupted = run_id
+            case {"kind": "hold"}:
+                self._may_go_on.clear()
+            case {"kind": "go_on"}:
+                self._may_go_on.set()
+            case _:
+                self._requests.put(request)
 
     def _tell_progress(self) -> None:
         progress = self._worker.progress()
         if progress and progress != self._told:
             self._told = progress
             self._channel.send(kind="progress", **asdict(progress))
+        applications = self._worker.applications()
+        if applications != self._told_applications:
+            self._told_applications = applications
+            self._channel.send(kind="applications", applications=[*map(asdict, applications)])
 
 
 def main() -> None:

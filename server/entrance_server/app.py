@@ -26,6 +26,7 @@ from entrance_server import data_dir as directories
 from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
 from entrance_server.config import ServerSettings
+from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
 from entrance_server.engines.isolation import prepare as prepare_isolation
@@ -275,6 +276,13 @@ async def _wire_jobs(
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
     connections = Connections(settings.connections)
+    companions = Companions(
+        engines,
+        directory=settings.data_dir / "companions",
+        python_executable=settings.python_executable,
+        isolation=settings.isolation,
+    )
+    stack.push_async_callback(companions.aclose)
     directory = settings.files_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
     logs = LogStore(directory)
@@ -299,6 +307,7 @@ async def _wire_jobs(
             store=store,
             owner=instance,
             connections=connections,
+            companions=companions,
             max_sessions=settings.max_sessions,
             warm_runners=settings.warm_runners,
             idle_timeout=settings.session_idle_timeout,

@@ -219,7 +219,9 @@ def test_engines(alice: Caller) -> None:
     by_rest = normal(alice.rest.get("engines").data)["engines"]
     by_command = normal(alice.command.json("engines"))
     assert by_grpc == by_rest == by_command
-    assert [engine["engineType"] for engine in by_grpc] == ["duckdb", "python", "shell"]
+    assert [engine["engineType"] for engine in by_grpc] == [
+        *("adbc", "duckdb", "python", "shell", "spark", "trino")
+    ]
 
 
 def _results(job: JobHandle, *types: str) -> list[Any]:

@@ -12,10 +12,12 @@ import pytest
 
 from entrance_server.changes import Changes
 from entrance_server.domain.job import GroupKey
+from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.failures import SessionLost
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess, start_of
 from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.registry import EngineRegistry
 from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.store import SqlStore
 
@@ -46,6 +48,12 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
         launcher=cast(LocalLauncher, launcher),
         store=store,
         connections=Connections({}),
+        companions=Companions(
+            EngineRegistry([], aliases={}),
+            directory=tmp_path / "companions",
+            python_executable="",
+            isolation="none",
+        ),
         max_sessions=1,
         warm_runners=0,
         idle_timeout=60,

@@ -10,82 +10,30 @@ messages, however much a run shows.
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import os
 import signal
 import sys
-import threading
-import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ipykernel.displayhook import ZMQShellDisplayHook
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
-from IPython.core.formatters import DisplayFormatter
 from traitlets.config import Config
 
-from entrance_runner.engines.kernel_messages import BEGUN, LINE, RESULT, RESULT_DIRECTORY
-from entrance_runner.results import CONTENTS, ResultDirectory, ResultFile
+from entrance_runner.engines.cells import Interrupts, line_of, text_of
+from entrance_runner.engines.displays import ResultFormatter, ResultStore
+from entrance_runner.engines.kernel_messages import BEGUN, LINE, RESULT_DIRECTORY
+from entrance_runner.results import ResultDirectory
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 _TABLE = "application/vnd.entrance.table"  # the object itself; never leaves the kernel
 _BATCH_ROWS = 16 * 1024
-
-
-class ResultStore:
-    """Writes what a run displays; takes nothing between runs."""
-
-    def __init__(self) -> None:
-        self._directory: ResultDirectory | None = None
-        self._lock = threading.Lock()
-
-    def begin(self, path: str) -> None:
-        """Takes results for a directory."""
-        self._directory = ResultDirectory(Path(path))
-
-    def end(self) -> None:
-        """Takes no more."""
-        self._directory = None
-
-    def note(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
-        """Writes an object by the best of its representations; the note about it, perhaps empty."""
-        with self._lock:
-            file = self._write(self._directory, bundle) if self._directory else None
-        return {RESULT: file.to_json()} if file else {}
-
-    def _write(self, directory: ResultDirectory, bundle: Mapping[str, Any]) -> ResultFile | None:
-        if _TABLE in bundle:
-            table = bundle[_TABLE]
-            try:
-                return directory.add_table(_rows(table))
-            except Exception as error:
-                print(f"shown as text, since it can't be a table: {error}", file=sys.stderr)
-                return directory.add_content("text/plain", _content("text/plain", repr(table)))
-        for media_type in CONTENTS:
-            if media_type in bundle:
-                return directory.add_content(media_type, _content(media_type, bundle[media_type]))
-        return None
-
-
-class ResultFormatter(DisplayFormatter):
-    """Gives a table as it is, and all else in the representations that IPython makes."""
-
-    def format(
-        self, obj: object, include: Any = None, exclude: Any = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The representations of an object, and what is to be known about them."""
-        if _is_table(obj):
-            return {_TABLE: obj}, {}
-        bundle: tuple[dict[str, Any], dict[str, Any]] = super().format(obj, include, exclude)
-        return bundle
 
 
 class ResultPublisher(ZMQDisplayPublisher):
@@ -107,39 +55,6 @@ class ResultHook(ZMQShellDisplayHook):
     def write_format_data(self, format_dict: Mapping[str, Any], md_dict: Any = None) -> None:
         """Writes the value."""
         super().write_format_data(_results(self.shell).note(format_dict), {})
-
-
-class Interrupts:
-    """Lets SIGINT reach code alone: one that comes between two parts of a cell hits the next.
-
-    Anywhere else it could end the kernel, or be lost.
-    """
-
-    def __init__(self) -> None:
-        self._running = False
-        self._pending = False
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """Is the handler of the signal."""
-        if self._running:
-            raise KeyboardInterrupt
-        self._pending = True
-
-    def forget(self) -> None:
-        """Forgets an interrupt that came too late."""
-        self._pending = False
-
-    @contextlib.contextmanager
-    def reaching(self) -> Iterator[None]:
-        """Raises KeyboardInterrupt for a signal that comes in the context, or came before."""
-        self._running = True
-        try:
-            if self._pending:
-                self._pending = False
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._running = False
 
 
 class StandardOutput:
@@ -192,12 +107,12 @@ class Shell(ZMQInteractiveShell):
         """Takes the session's own directory, since IPython would make one in the user's home."""
         super().init_ipython_dir(ipython_dir or self.config.IPKernelApp.ipython_dir)
 
-    def begin(self, result_directory: str) -> None:
+    def begin(self, results: ResultDirectory) -> None:
         """Prepares for a cell."""
         self._begun = False
         self._interrupts.forget()
         signal.signal(signal.SIGINT, self._interrupts.handle)
-        self.results.begin(result_directory)
+        self.results.begin(results)
 
     def end(self) -> None:
         """Tidies up after a cell."""
@@ -223,28 +138,13 @@ class Shell(ZMQInteractiveShell):
         self.system_raw(command)
 
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
-        self.failed_line = self._line_of(evalue)
-        self.failed_text = evalue.msg if isinstance(evalue, SyntaxError) else str(evalue)
+        self.failed_line = line_of(evalue, self)
+        self.failed_text = text_of(evalue)
         self._last_traceback = stb
         self._output.restore()
         if not isinstance(evalue, SystemExit):
             sys.stdout.flush()
             print(self.InteractiveTB.stb2text(stb), file=sys.stderr, flush=True)
-
-    def _line_of(self, error: BaseException) -> int:
-        """The line of the running code that an error came from, 0 where it is not known."""
-        if isinstance(error, SyntaxError) and self._is_cell(error.filename or ""):
-            return error.lineno or 0
-        frames = [
-            (frame.f_code.co_filename, line)
-            for frame, line in traceback.walk_tb(error.__traceback__)
-        ]
-        cell = next((name for name, _ in frames if self._is_cell(name)), None)
-        lines = [line for name, line in frames if name == cell]
-        return lines[-1] if lines else 0
-
-    def _is_cell(self, file_name: str) -> bool:
-        return self.compile.format_code_name(file_name) is not None
 
 
 class Kernel(IPythonKernel):
@@ -261,7 +161,7 @@ class Kernel(IPythonKernel):
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Runs code, and tells in the reply which line raised."""
         shell = cast(Shell, self.shell)
-        shell.begin(kwargs["cell_meta"][RESULT_DIRECTORY])
+        shell.begin(ResultDirectory(Path(kwargs["cell_meta"][RESULT_DIRECTORY])))
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         finally:
@@ -280,51 +180,6 @@ class KernelApp(IPKernelApp):
 
 def _results(shell: object) -> ResultStore:
     return cast(Shell, shell).results
-
-
-def _is_table(obj: object) -> bool:
-    cls = type(obj)
-    return hasattr(cls, "__arrow_c_stream__") and (
-        hasattr(cls, "columns") or hasattr(cls, "schema")
-    )
-
-
-def _rows(table: Any) -> pa.RecordBatchReader:
-    import pyarrow as pa
-
-    if type(table).__module__.partition(".")[0] == "pandas":
-        return _arrow_table(table).to_reader(_BATCH_ROWS)
-    return pa.RecordBatchReader.from_stream(table)
-
-
-def _arrow_table(frame: Any) -> pa.Table:
-    import pyarrow as pa
-
-    try:
-        table = pa.Table.from_pandas(frame)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of values of several types
-        frame = frame.copy(deep=False)
-        for name in frame.select_dtypes("object").columns:
-            frame[name] = frame[name].map(str, na_action="ignore")
-        table = pa.Table.from_pandas(frame)
-    return table.rename_columns([_column_name(name) for name in table.column_names])
-
-
-def _column_name(name: str) -> str:
-    """Names an index that has no name as pandas shows it."""
-    level = name.removeprefix("__index_level_").removesuffix("__")
-    if level == name:
-        return name
-    return "index" if level == "0" else f"index_{level}"
-
-
-def _content(media_type: str, data: Any) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    text = str(data)
-    if media_type in ("image/png", "image/jpeg"):
-        return base64.b64decode(text)
-    return text.encode(errors="backslashreplace")  # text may hold what UTF-8 can't
 
 
 def _configuration(directory: Path) -> Config:

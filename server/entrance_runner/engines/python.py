@@ -17,6 +17,7 @@ from entrance_runner.engine import (
     SessionContext,
     package_version,
 )
+from entrance_runner.engines.cells import described
 from entrance_runner.engines.kernel_messages import BEGUN, LINE, RESULT, RESULT_DIRECTORY
 from entrance_runner.errors import ErrorCode, RunFailed, engine_died, exit_text
 from entrance_runner.interpreter import python_command
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 OPEN_TIMEOUT = 60.0  # seconds
 READY_INTERVAL = 0.1  # seconds
 REPLY_TIMEOUT = 10.0  # seconds after the kernel has told that it is idle
-MAX_MESSAGE_CHARACTERS = 2000  # of an exception, in the job's error
 
 
 class PythonEngine(Engine):
@@ -126,7 +126,10 @@ class PythonSession(Session):
             execution.cancel()
         if reply["status"] != "ok" and not _is_normal_exit(reply):
             hint = self._usage.hint if reply["ename"] == "MemoryError" else ""
-            raise RunFailed(ErrorCode.PYTHON_EXCEPTION, _error_text(reply) + hint)
+            raise RunFailed(
+                ErrorCode.PYTHON_EXCEPTION,
+                described(reply["ename"], reply["evalue"], reply.get(LINE, 0)) + hint,
+            )
 
     async def interrupt(self) -> None:
         """Raises KeyboardInterrupt in the code."""
@@ -208,10 +211,3 @@ def _is_idle(message: dict[str, Any]) -> bool:
 
 def _is_normal_exit(reply: dict[str, Any]) -> bool:
     return reply["ename"] == "SystemExit" and reply["evalue"] in ("", "0", "None")
-
-
-def _error_text(reply: dict[str, Any]) -> str:
-    text = f"{reply['ename']}: {reply['evalue']}" if reply["evalue"] else str(reply["ename"])
-    if len(text) > MAX_MESSAGE_CHARACTERS:
-        text = text[:MAX_MESSAGE_CHARACTERS] + "…"
-    return f"{text} (line {reply[LINE]})" if reply.get(LINE) else text

@@ -20,7 +20,7 @@ class Connection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     engine: str
-    """The engine that connects, `adbc` or `trino`."""
+    """The engine that connects: `adbc`, `trino` or `spark`."""
     url: str
     """Where the database is, without a password."""
     password: SecretStr | None = None
@@ -57,6 +57,10 @@ class Connections:
 
     def __init__(self, connections: Mapping[str, Connection]) -> None:
         self._connections = dict(connections)
+
+    def has(self, engine_type: str) -> bool:
+        """Whether there are any for an engine, whoever may use them."""
+        return any(one.engine == engine_type for one in self._connections.values())
 
     def offered(self, engine_type: str, user: str) -> list[str]:
         """The names of those that a user's jobs may use with an engine."""

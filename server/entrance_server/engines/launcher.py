@@ -23,6 +23,7 @@ from entrance_server.engines.setup import Setup, set_up
 # What user code may see of the server's own environment.
 PASSED_ENVIRONMENT = (
     "PATH",
+    "JAVA_HOME",
     "HOME",
     "USER",
     "LOGNAME",
@@ -124,7 +125,7 @@ class LocalLauncher:
             set_up,
             options,
             own_directory=self.work_directory(session_id),
-            environment=_plain_environment(),
+            environment=plain_environment(),
             fixed_environment={SESSION_VARIABLE: session_id},
             allowed=self._working_directories,
         )
@@ -211,7 +212,8 @@ class LocalLauncher:
                 self._left.discard(name)
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """What programs that are not the server itself have of its environment."""
     return {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
 
 
@@ -222,7 +224,7 @@ def _private(path: str, flags: int) -> int:
 def _runner_environment(session_id: str) -> dict[str, str]:
     python_path = os.environ.get("PYTHONPATH")
     own = {SESSION_VARIABLE: session_id}
-    return _plain_environment() | own | ({"PYTHONPATH": python_path} if python_path else {})
+    return plain_environment() | own | ({"PYTHONPATH": python_path} if python_path else {})
 
 
 def start_of(pid: int) -> float:

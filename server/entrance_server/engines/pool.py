@@ -12,6 +12,7 @@ import structlog
 
 from entrance_server.changes import Changes
 from entrance_server.domain.job import SessionRecord
+from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
@@ -38,6 +39,7 @@ class SessionPool:
         store: Store,
         owner: str,
         connections: Connections,
+        companions: Companions,
         max_sessions: int,
         warm_runners: int,
         idle_timeout: float,
@@ -48,6 +50,7 @@ class SessionPool:
         self._store = store
         self._owner = owner
         self._connections = connections
+        self._companions = companions
         self._max_sessions = max_sessions
         self._warm_runners = warm_runners
         self._idle_timeout = idle_timeout
@@ -175,7 +178,8 @@ class SessionPool:
             secrets = await asyncio.to_thread(
                 self._connections.secrets, key.group.engine_type, key.group.user, key.options
             )
-            await session.open(key, setup, secrets, timeout=self._open_timeout)
+            shared = await self._companions.secrets(key.group.engine_type, key.options)
+            await session.open(key, setup, {**secrets, **shared}, timeout=self._open_timeout)
         except BaseException:
             self._busy.discard(session)
             self._tasks.create_task(self._end_unwatched(session))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 
@@ -15,12 +15,16 @@ log = structlog.get_logger(__name__)
 
 ENTRY_POINT_GROUP = "entrance.engines"
 
+Companion = Callable[[Mapping[str, str]], str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What the server knows of an engine, beside its code.
 
-    `defaults` are startup settings of sessions whose jobs say nothing else.
+    `defaults` are startup settings of sessions whose jobs say nothing else. `direct` is the setting
+    that stands in for a named connection while there are none. `companion` tells, for the startup
+    settings of a session, the module of a program that it shares with others, or None.
     """
 
     engine_type: str
@@ -29,6 +33,8 @@ class EngineInfo:
     description: str
     parameters: tuple[EngineParameter, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+    direct: str = ""
+    companion: Companion = lambda _: None
 
 
 class NotInstalled(ValueError):
@@ -123,6 +129,8 @@ def _describe(
             *of_every_session,
         ),
         defaults=dict(defaults),
+        direct=engine.direct,
+        companion=engine.companion,
     )
     for name, text in defaults.items():
         parameter = parameters.find(info.parameters, "startup", name)

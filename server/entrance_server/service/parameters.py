@@ -54,8 +54,16 @@ def _connection_violations(
     if find(engine.parameters, "startup", setting) is None:
         return []
     name = params.startup.get(setting, engine.defaults.get(setting))
-    problem = connections.problem(engine.engine_type, user, name)
-    return [FieldViolation(f"params.configuration.startup.{setting}", problem)] if problem else []
+    if engine.direct and not connections.has(engine.engine_type) and name is None:
+        return []
+    problems = {setting: connections.problem(engine.engine_type, user, name)}
+    if engine.direct and engine.direct in params.startup:
+        problems[engine.direct] = f"can't be set here; name a connection by {setting}"
+    return [
+        FieldViolation(f"params.configuration.startup.{field}", problem)
+        for field, problem in problems.items()
+        if problem
+    ]
 
 
 def _why(engine: EngineInfo, name: str) -> str:

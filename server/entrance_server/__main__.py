@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -17,22 +18,32 @@ from entrance_server.data_dir import DataDirError
 from entrance_server.rpc.listen import ListenError
 from entrance_server.store.port import StoreUnavailable
 
+REJOINS = "--rejoins"  # said by a server that lost its lease to the one that it becomes
+
 
 def main() -> int:
     """Runs a server until it is told to stop; 1 tells that it could not start."""
     options = _parser().parse_args()
     given = {name: value for name, value in vars(options).items() if value is not None}
     ready_file = given.pop("ready_file", None)
+    rejoins = given.pop("rejoins")
     try:
         settings = read_settings(given.pop("config", None), **given)
         service_log.configure(settings.log_level)
         gc.freeze()  # what was imported stays, and need not be looked through again and again
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, ready_file=ready_file))
+            runner.run(serve(settings, ready_file=ready_file, restart=_restart, rejoins=rejoins))
     except (ConfigError, StartError, ListenError, DataDirError, StoreUnavailable) as error:
         print(f"entrance server: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _restart(port: int) -> None:
+    """Puts a new program in place of this one: not a thread, not a task of it goes on."""
+    told = [REJOINS, f"--port={port}"]
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execv(sys.executable, [*(word for word in command if word not in told), *told])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--local-socket", type=Path, help="Unix socket for calls of the server's own user"
     )
+    parser.add_argument(REJOINS, dest="rejoins", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ready-file", type=Path, help="written once calls are answered")
     return parser
 

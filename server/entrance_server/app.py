@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,7 @@ from entrance_server import data_dir as directories
 from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
 from entrance_server.config import ServerSettings
+from entrance_server.domain.instances import Instance, Lease
 from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
@@ -77,6 +78,7 @@ from entrance_server.service.history import HistoryService
 from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
+from entrance_server.service.lease import LeaseKeeper, Takeover
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.login import LoginService
 from entrance_server.service.login_key import LoginKey
@@ -93,8 +95,12 @@ from entrance_server.service.submit import SubmitService
 from entrance_server.service.timeouts import Timeouts
 from entrance_server.service.tokens import ADMIN_USER, ensure_administrator
 from entrance_server.store import SqlStore
-from entrance_server.store.port import Store
+from entrance_server.store.listener import MISSED
+from entrance_server.store.members import LEFT
+from entrance_server.store.port import NameTaken, SchemaTooNew, Store, StoreUnavailable
+from entrance_server.tenure import Tenure
 
+STORE_RETRY = 0.5  # seconds
 OTHER_FILES = 1_000  # that a server has open beside its connections, at most
 
 log = structlog.get_logger(__name__)
@@ -114,8 +120,15 @@ class Server:
 
 
 @asynccontextmanager
-async def running(settings: ServerSettings) -> AsyncIterator[Server]:
+async def running(
+    settings: ServerSettings, *, lease_ended: Callable[[], None]
+) -> AsyncIterator[Server]:
     """A server from here to the end of the block; runs that go on then are left to the next one.
+
+    Args:
+        settings: The server's settings.
+        lease_ended: Called, in a thread, when the server may not go on, since others of its store
+            may have taken over from it. It must end everything at once.
 
     Raises:
         StartError, ListenError, DataDirError, StoreUnavailable: it can't start.
@@ -138,13 +151,14 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             kept_clock(settings.data_dir / "clock.json", boot_id=boot_id())
         )
         store = SqlStore(settings.database_url, clock=clock)
-        await store.open()
+        await _open(store, settings.store_wait)
         stack.push_async_callback(store.close)
-        await _join(store, settings, instance, port)
+        tenure = Tenure()
+        lease = await _join(stack, store, settings, instance, port, tenure, lease_ended)
         authenticator, identities = await _wire_identities(stack, settings, store, instance, clock)
         live = LiveJobs(clock=clock)
         services, recovery, admission = await _wire_jobs(
-            stack, settings, store, instance, clock, live
+            stack, settings, store, instance, clock, live, tenure
         )
         seal, routing = await _wire_routing(stack, settings, store, instance, clock, live)
         audit = await stack.enter_async_context(
@@ -173,6 +187,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         if settings.local_socket is not None:
             listen_locally(server, settings.local_socket)
         await recovery.recover()
+        if store.is_shared:
+            await _take_over(stack, store, settings, lease, recovery)
         await server.start()
         stack.push_async_callback(_stop, server, status, settings.shutdown_grace)
         stack.callback(admission.stop)
@@ -183,10 +199,86 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
         yield Server(port, instance, tls)
 
 
-async def _join(store: SqlStore, settings: ServerSettings, instance: str, port: int) -> None:
-    address = settings.advertise or _address(settings.host, port)
-    home = f"{machine_name()}:{settings.data_dir.resolve()}"
-    await store.join(instance, address=address, home=home, lease=None)
+async def _open(store: SqlStore, patience: float) -> None:
+    """Opens the store; a shared one may come a little later than its servers.
+
+    Raises:
+        StartError: it can't be this release's store.
+        StoreUnavailable: it did not answer for so many seconds.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while True:
+        try:
+            return await store.open()
+        except (SchemaTooNew, ValueError) as error:
+            raise StartError(str(error)) from None
+        except StoreUnavailable as error:
+            if not store.is_shared or loop.time() >= deadline:
+                raise
+            log.warning("waiting for the store", error=str(error))
+        await asyncio.sleep(STORE_RETRY)
+
+
+async def _join(
+    stack: AsyncExitStack,
+    store: SqlStore,
+    settings: ServerSettings,
+    instance: str,
+    port: int,
+    tenure: Tenure,
+    lease_ended: Callable[[], None],
+) -> Lease:
+    """Joins the servers of the store, and keeps the lease until the stack ends.
+
+    Raises:
+        StartError: another server has the same name, and renews its lease.
+    """
+    length = timedelta(seconds=settings.lease_seconds) if store.is_shared else None
+    first_holder: Instance | None = None
+    while True:
+        taken = tenure.now()
+        try:
+            lease = await store.join(
+                instance,
+                address=settings.advertise or _address(settings.host, port),
+                home=f"{machine_name()}:{settings.data_dir.resolve()}",
+                lease=length,
+            )
+            break
+        except NameTaken as refused:
+            holder = first_holder = first_holder or refused.holder
+            if refused.holder.lease_expire_time != holder.lease_expire_time:
+                raise StartError(
+                    f"Another server of this store is named {instance} and runs at "
+                    f"{refused.holder.address}; give this one another name by ENTRANCE_INSTANCE."
+                ) from None
+            log.warning("waiting for the end of a lease", instance=instance, at=holder.address)
+        await asyncio.sleep(STORE_RETRY)  # it may be the lease of a server that is gone
+    if length is not None:
+        stack.enter_context(tenure.watched(lease_ended))
+        await stack.enter_async_context(
+            LeaseKeeper(members=store, lease=lease, length=length, taken=taken, tenure=tenure)
+        )
+    return lease
+
+
+async def _take_over(
+    stack: AsyncExitStack,
+    store: SqlStore,
+    settings: ServerSettings,
+    lease: Lease,
+    recovery: Recovery,
+) -> None:
+    """Takes over from other servers of the store that are gone, until the stack ends."""
+    takeover = Takeover(
+        members=store,
+        lease=lease,
+        interval=timedelta(seconds=settings.lease_seconds / 3),
+        inherit=recovery.inherit,
+    )
+    await stack.enter_async_context(takeover)
+    store.hear(lambda text: takeover.look() if text in (LEFT, MISSED) else None)
 
 
 async def _wire_routing(
@@ -273,6 +365,7 @@ async def _wire_jobs(
     instance: str,
     clock: SteadyClock,
     live: LiveJobs,
+    tenure: Tenure,
 ) -> tuple[Sequence[Service], Recovery, Admission]:
     engines = _engines(settings)
     connections = Connections(settings.connections)
@@ -285,7 +378,7 @@ async def _wire_jobs(
     stack.push_async_callback(companions.aclose)
     directory = settings.files_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
-    logs = LogStore(directory)
+    logs = LogStore(directory, tenure=tenure)
     stack.push_async_callback(logs.aclose)
     results = ResultFiles(directory)
     stack.push_async_callback(results.aclose)
@@ -306,6 +399,7 @@ async def _wire_jobs(
             launcher=launcher,
             store=store,
             owner=instance,
+            tenure=tenure,
             connections=connections,
             companions=companions,
             max_sessions=settings.max_sessions,
@@ -406,6 +500,9 @@ async def _wire_jobs(
         live=live, scheduler=scheduler, admission=admission, engines=engines
     )
     recovery = Recovery(
+        instance=instance,
+        tenure=tenure,
+        logs=logs,
         store=store,
         live=live,
         dispatcher=dispatcher,
@@ -469,22 +566,46 @@ def _engines(settings: ServerSettings) -> EngineRegistry:
         raise StartError(str(error)) from None
 
 
-async def serve(settings: ServerSettings, *, ready_file: Path | None = None) -> None:
+async def serve(
+    settings: ServerSettings,
+    *,
+    ready_file: Path | None = None,
+    restart: Callable[[int], None],
+    rejoins: bool = False,
+) -> None:
     """Runs a server until SIGTERM or SIGINT.
 
     Args:
         settings: The server's settings.
         ready_file: Where the port and the instance are written, as JSON, once calls are answered.
+        restart: Begins this process anew, at a port; called in a thread when the server has lost
+            its lease.
+        rejoins: Whether it was begun anew by that, and so waits for its store as long as it takes.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with running(settings) as server:
-        if ready_file is not None:
-            await asyncio.to_thread(_write_ready, ready_file, server)
-        await stop.wait()
-        log.info("stopping")
+
+    def lease_ended() -> None:
+        """Called in a thread."""
+        log.error("the lease has ended; nothing goes on in this process")
+        if stop.is_set():
+            os._exit(1)  # it was stopping, and the store holds that up
+        restart(port)
+
+    port = settings.port
+    while not stop.is_set():
+        try:
+            async with running(settings, lease_ended=lease_ended) as server:
+                port = server.port
+                if ready_file is not None:
+                    await asyncio.to_thread(_write_ready, ready_file, server)
+                await stop.wait()
+                log.info("stopping")
+        except StoreUnavailable:
+            if not rejoins:
+                raise
 
 
 async def _stop(server: grpc.aio.Server, status: health.aio.HealthServicer, grace: float) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, IPvAnyNetwork, ValidationError
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -75,8 +75,14 @@ class ServerSettings(BaseSettings):
     peer_tls_ca: Path | None = None
     """Authorities, as PEM, that the other servers of the store are certified by, when servers have
     a certificate; unset means those of the system."""
-    store_url: str = ""
-    """The store as an SQLAlchemy URL; empty means SQLite in the data directory."""
+    store_url: SecretStr = SecretStr("")
+    """The store: `postgresql://user:password@host:port/database`, which several servers may share,
+    or `sqlite:////path/to/file`; empty means SQLite in the data directory."""
+    store_wait: Annotated[float, Field(ge=0)] = 10.0
+    """Seconds that a server that starts waits for a store that does not answer."""
+    lease_seconds: Annotated[float, Field(ge=2)] = 10.0
+    """Seconds after which the other servers of a store take over from one that does not answer;
+    of no meaning with SQLite. The same on all of them."""
 
     engines: tuple[str, ...] = ()
     """Engine types to offer; empty means all that are installed."""
@@ -236,7 +242,7 @@ class ServerSettings(BaseSettings):
     @property
     def database_url(self) -> str:
         """The store's URL, with the default filled in."""
-        return self.store_url or f"sqlite:///{self.data_dir / 'entrance.db'}"
+        return self.store_url.get_secret_value() or f"sqlite:///{self.data_dir / 'entrance.db'}"
 
     @property
     def limit_rules(self) -> LimitRules:

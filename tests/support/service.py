@@ -222,13 +222,14 @@ def end_all_jobs(service: Service) -> None:
 async def new_tokens(data_dir: Path, users: Iterable[str]) -> dict[str, str]:
     """Makes the data directory with a token for each user; the server starts on it afterwards."""
     data_dir.mkdir(mode=0o700, exist_ok=True)
-    store = SqlStore(f"sqlite:///{data_dir / 'entrance.db'}")
-    await store.open()
+    return await tokens_in(f"sqlite:///{data_dir / 'entrance.db'}", users)
+
+
+async def tokens_in(store_url: str, users: Iterable[str]) -> dict[str, str]:
+    """Makes a token for each user in a store."""
     secrets = {}
-    try:
+    async with SqlStore(store_url) as store:
         for user in users:
             token, secrets[user] = new_token(user, is_admin=False)
             await store.put_token(token)
-    finally:
-        await store.close()
     return secrets

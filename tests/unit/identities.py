@@ -22,7 +22,7 @@ from entrance_server.service.passwords import Passwords
 from entrance_server.service.tokens import new_token
 from entrance_server.service.views import LoginView
 from entrance_server.store import SqlStore
-from tests.unit.specs import DATABASES
+from tests.unit.specs import sqlite_url
 
 PASSWORD = "correct horse"
 ADDRESS = "192.0.2.1"
@@ -104,7 +104,7 @@ async def identities(
 ) -> AsyncIterator[Identities]:
     """The services over a database in a directory, new or left by others."""
     clock = clock or Clock()
-    url = DATABASES["sqlite"](directory)
+    url = sqlite_url(directory)
     async with (
         CountingStore(url, clock=clock) as store,
         cheap_passwords() as passwords,

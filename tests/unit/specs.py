@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from entrance_server.domain.job import JobSpec
 
-# A further database that the store must serve is one more entry.
-DATABASES: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda directory: f"sqlite:///{directory / 'entrance.db'}",
-}
-
 _SPEC = JobSpec("alice", "alice", "IDE", "duckdb", "sql", "SELECT 1")
+
+
+def sqlite_url(directory: Path) -> str:
+    """A database in a file that may not be there yet."""
+    return f"sqlite:///{directory / 'entrance.db'}"
 
 
 def spec(**changes: Any) -> JobSpec:

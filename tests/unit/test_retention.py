@@ -19,7 +19,6 @@ from entrance_server.service.retention import Retention, RetentionRules
 from entrance_server.store import SqlStore
 from entrance_server.store.port import StoredFiles, StoreUnavailable
 from tests.support.waiting import eventually
-from tests.unit.specs import DATABASES
 from tests.unit.test_store import INSTANCE, Clock, create
 
 LOG = b"a line\n"
@@ -88,10 +87,9 @@ class Kept:
         return row
 
 
-@pytest.fixture(params=DATABASES)
-async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
+@pytest.fixture
+async def kept(url: str, tmp_path: Path) -> AsyncIterator[Kept]:
     clock, root = Clock(), tmp_path / "jobs"
-    url = DATABASES[request.param](tmp_path)
     async with SqlStore(url, clock=clock) as store, LogStore(root) as logs:
         yield Kept(store, logs, root, clock)
 

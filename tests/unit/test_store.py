@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from entrance_server.domain.status import ACTIVE, FINAL, JobStatus, may_follow
 from entrance_server.domain.users import Token
 from entrance_server.store import SqlStore
 from entrance_server.store.port import JobFilter, Store, StoreUnavailable, TransitionRefused
-from tests.unit.specs import DATABASES, spec
+from tests.unit.specs import spec
 
 INSTANCE = "here:9104"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -59,11 +58,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,14 @@ from entrance_server.domain.instances import Lease
 from entrance_server.domain.status import ACTIVE, JobStatus
 from entrance_server.store import SqlStore
 from entrance_server.store.port import LeaseLost, NameTaken
-from tests.unit.specs import DATABASES, spec
+from tests.unit.specs import spec
 
 LONG = timedelta(hours=1)
 
 
-@pytest.fixture(params=DATABASES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    async with SqlStore(DATABASES[request.param](tmp_path)) as opened:
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[SqlStore]:
+    async with SqlStore(url) as opened:
         yield opened
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from entrance_server.store import SqlStore
 from entrance_server.store.connect import open_engines
 from entrance_server.store.migration import migrate, revisions
 from tests.unit.earlier_rows import ROWS
-from tests.unit.specs import DATABASES
 
 _JOB = """
 INSERT INTO jobs (instance, status, paused, progress, submit_user, execute_user, creator,
@@ -27,11 +25,6 @@ VALUES ('here:9104', 'Inited', false, 0, 'alice', 'alice', 'IDE', 'duckdb', 'sql
   '{"variable":{},"startup":{},"runtime":{},"special":{}}', '{}', '{}', 0, 1, 1, 0, 1, '[]', 0,
   true)
 """
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
 
 
 def at_revision(url: str, revision: str, *statements: str) -> None:

@@ -125,7 +125,7 @@ async def test_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "nosuch://x", "nonsense"])
 async def test_a_url_that_names_no_database_tells_what_is_wrong(url: str) -> None:
-    with pytest.raises(ValueError, match=r"URL is wrong|names no file"):
+    with pytest.raises(ValueError, match=r"URL is wrong|names no file|can.t be nosuch"):
         await SqlStore(url).open()
 
 

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,17 +14,11 @@ from entrance_server.domain import errors
 from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store import SqlStore
 from entrance_server.store.port import Store
-from tests.unit.specs import DATABASES
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=1)
 ALICE = User("alice", "hash of alice", is_admin=False, create_time=START)
 BOB = User("bob", None, is_admin=True, create_time=START)
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
 
 
 @pytest.fixture

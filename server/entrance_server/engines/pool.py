@@ -19,6 +19,7 @@ from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.machine import machine_name
 from entrance_server.store.port import Store, StoreUnavailable
+from entrance_server.tenure import Tenure
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class SessionPool:
         launcher: LocalLauncher,
         store: Store,
         owner: str,
+        tenure: Tenure | None = None,
         connections: Connections,
         companions: Companions,
         max_sessions: int,
@@ -49,6 +51,7 @@ class SessionPool:
         self._launcher = launcher
         self._store = store
         self._owner = owner
+        self._tenure = tenure
         self._connections = connections
         self._companions = companions
         self._max_sessions = max_sessions
@@ -201,7 +204,7 @@ class SessionPool:
         )
 
     async def _launch(self) -> EngineSession:
-        return EngineSession(await self._launcher.launch())
+        return EngineSession(await self._launcher.launch(), tenure=self._tenure)
 
     async def _end(self, session: EngineSession) -> int | None:
         await session.close()

@@ -19,6 +19,7 @@ from entrance_server.domain.job import GroupKey
 from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import RunnerProcess
 from entrance_server.engines.setup import Setup
+from entrance_server.tenure import Tenure
 
 Response = TypeVar("Response")
 
@@ -52,11 +53,21 @@ class SessionKey:
 
 
 class EngineSession:
-    """One engine session in a runner, for jobs of one key, one run at a time."""
+    """One engine session in a runner, for jobs of one key, one run at a time.
 
-    def __init__(self, runner: RunnerProcess, *, key: SessionKey | None = None) -> None:
+    Once its tenure has ended nothing is done to the runner, which may be another server's by then.
+    """
+
+    def __init__(
+        self,
+        runner: RunnerProcess,
+        *,
+        key: SessionKey | None = None,
+        tenure: Tenure | None = None,
+    ) -> None:
         self.runner = runner
         self.key = key
+        self._tenure = tenure or Tenure()
         self._channel = grpc.aio.insecure_channel(runner.address, options=_CHANNEL_OPTIONS)
         self._stub = engine_pb2_grpc.EngineServiceStub(self._channel)
 
@@ -144,11 +155,13 @@ class EngineSession:
         """
         seq, ended = after_seq, False
         while not ended:
+            self._tenure.check()
             try:
                 async with aclosing(self._event_stream(run_id, seq)) as batches:
                     # read to its own end, since the last acknowledgement comes after the last batch
                     async for events in batches:
                         yield events
+                        self._tenure.check()  # what follows is their acknowledgement
                         seq, ended = events[-1].seq, events[-1].HasField("end")
             except grpc.aio.UsageError:
                 raise SessionLost(CLOSED) from None
@@ -207,9 +220,14 @@ class EngineSession:
         try:
             await self.ask_to_close()
         except (SessionLost, SessionRefused):
-            self.runner.kill_tree()
+            self.kill()
         finally:
             await self.detach()
+
+    def kill(self) -> None:
+        """Ends the runner and all that descends from it, by force."""
+        self._tenure.check()
+        self.runner.kill_tree()
 
     async def ask_to_close(self) -> None:
         """Asks the runner to end, and does not make sure that it does."""
@@ -243,6 +261,7 @@ class EngineSession:
         await opening
 
     async def _call(self, rpc: Callable[..., Awaitable[Response]], request: object) -> Response:
+        self._tenure.check()
         return await _told(lambda: rpc(request, timeout=CALL_DEADLINE))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,15 @@ def read_end(directory: Path, *, max_bytes: int) -> LogSlice:
         text, last = (b"", EMPTY) if log is None else (log.end(max_bytes), log.last)
     count = text.count(b"\n")
     return LogSlice(last.end_line - count + 1, count, text)
+
+
+def renew(directory: Path) -> None:
+    """Puts copies in place of the files of a log, so that who has it open has it no more."""
+    for name in (TEXT, JOURNAL):  # the text first: a journal tells of no text that is not there
+        path, copy = directory / name, directory / f".{name}.new"
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(path, copy)
+            copy.replace(path)
 
 
 def remove(directory: Path) -> None:

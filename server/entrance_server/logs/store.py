@@ -18,6 +18,7 @@ from entrance_server.logs import files
 from entrance_server.logs.files import LogSlice, LogWriter
 from entrance_server.logs.followers import Follower, Followers
 from entrance_server.logs.journal import Record
+from entrance_server.tenure import Tenure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,8 +44,16 @@ class LogStore:
     makes a log safe against a power cut too.
     """
 
-    def __init__(self, root: Path, *, workers: int = 4, max_open: int = 256) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        workers: int = 4,
+        max_open: int = 256,
+        tenure: Tenure | None = None,
+    ) -> None:
         self._root = root
+        self._tenure = tenure or Tenure()
         self._max_open = max_open
         self._slots: OrderedDict[int, _Slot] = OrderedDict()  # least lately used first
         self._aside = set[int]()  # logs whose files were closed for want of room
@@ -81,6 +90,7 @@ class LogStore:
         mark = (attempt, seq) if attempt or seq else None
         try:
             async with self._slot(task_id) as slot, self._workers:
+                self._tenure.check()
                 await self._run(_append, slot, self._directory(task_id), text, line_count, mark)
                 await self._put_aside_spare()
         finally:  # the lines are there for a cancelled caller too
@@ -142,6 +152,13 @@ class LogStore:
         for task_id in list(self._slots):
             await self.close(task_id)
         await asyncio.to_thread(self._executor.shutdown)
+
+    async def take_over(self, task_id: int) -> None:
+        """Takes a log over from another server, which may be writing to it for a moment yet.
+
+        That one has its files open and writes to what nobody reads from then on.
+        """
+        await self._run(files.renew, self._directory(task_id))
 
     async def remove(self, task_id: int) -> None:
         """Removes a log; one that is not there is no error."""

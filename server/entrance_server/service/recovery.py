@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -12,12 +13,16 @@ from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.session import EngineSession, SessionKey
+from entrance_server.logs import LogStore
+from entrance_server.machine import machine_name
 from entrance_server.results import ResultFiles, ResultUnavailable
 from entrance_server.service.dispatch import Dispatcher
+from entrance_server.service.durable import durably
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.service.runs import run_id_of
-from entrance_server.store.port import Store
+from entrance_server.store.port import Inheritance, Store
+from entrance_server.tenure import Tenure
 
 log = structlog.get_logger(__name__)
 
@@ -28,16 +33,22 @@ class Recovery:
     def __init__(
         self,
         *,
+        instance: str,
+        tenure: Tenure,
         store: Store,
         live: LiveJobs,
+        logs: LogStore,
         dispatcher: Dispatcher,
         executor: Executor,
         pool: SessionPool,
         launcher: LocalLauncher,
         results: ResultFiles,
     ) -> None:
+        self._instance = instance
+        self._tenure = tenure
         self._store = store
         self._live = live
+        self._logs = logs
         self._dispatcher = dispatcher
         self._executor = executor
         self._pool = pool
@@ -46,27 +57,40 @@ class Recovery:
 
     async def recover(self) -> None:
         """Called once, before the server answers its first call."""
-        records = {record.session_id: record for record in await self._store.list_sessions()}
-        jobs = await self._store.unfinished_jobs()
+        known = await self._store.list_sessions()
+        records = [record for record in known if record.owner == self._instance]
+        jobs = await self._store.unfinished_jobs(self._instance)
+        await self._go_on(jobs, records)
+        await self._end_strays({record.session_id for record in known})
+        await self._remove_staging()
+        log.info("recovered", jobs=len(jobs), sessions=len(records))
+
+    async def inherit(self, found: Inheritance) -> None:
+        """Goes on with what a server had that is gone."""
+        for job in found.jobs:
+            await durably(lambda job=job: self._logs.take_over(job.task_id))  # type: ignore[misc]
+        await self._go_on(found.jobs, found.sessions)
+
+    async def _go_on(self, jobs: Sequence[Job], records: Sequence[SessionRecord]) -> None:
         running = {job.session_id: job for job in jobs if job.status is JobStatus.RUNNING}
         resumed: set[int] = set()  # such a job may end at any moment from then on
         async with asyncio.TaskGroup() as tasks:  # one that does not answer holds up no other
-            for record in records.values():
+            for record in records:
                 job = running.get(record.session_id)
                 tasks.create_task(self._recover_session(record, job, resumed))
         for job in jobs:
             if job.task_id not in resumed:
                 await self._recover_job(job)
-        await self._end_strays(set(records))
-        await self._remove_staging()
-        log.info("recovered", jobs=len(jobs), sessions=len(records))
 
     async def _recover_session(
         self, record: SessionRecord, job: Job | None, resumed: set[int]
     ) -> None:
         runner = RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
         key = SessionKey(record.group, record.options, record.only_for)
-        session = EngineSession(runner, key=key)
+        if record.host not in ("", machine_name()):
+            await durably(lambda: self._store.remove_session(record.session_id))
+            return  # no process here is that runner; there it ends by itself when nobody asks
+        session = EngineSession(runner, key=key, tenure=self._tenure)
         if job is not None and runner.is_alive():
             self._pool.adopt(session, busy=True)
             self._dispatcher.resume_run(self._live.add(job), session)

@@ -102,7 +102,7 @@ class Steering:
                 await _over(run)
         except (TimeoutError, SessionLost, SessionRefused):
             # the runner does not do it, so its whole tree goes; the broken stream then ends the run
-            session.runner.kill_tree()
+            session.kill()
             await _over(run)
 
     async def _store_paused(self, live: LiveJob, paused: bool) -> None:

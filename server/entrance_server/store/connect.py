@@ -1,4 +1,4 @@
-"""Connections to a database: what each kind of it needs, and which of its errors mean "not now"."""
+"""Connections to a database, and which of its errors mean "not now"."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
+from entrance_server.store import postgresql
 from entrance_server.store.port import StoreUnavailable
 
 _LASTING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
@@ -16,15 +17,20 @@ _LASTING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """One connection that writes, and some that read."""
+    """Connections of a store: one that writes, some that read, one more for leases.
+
+    That one is there where servers share the database, so that no write holds up a lease.
+    """
 
     writer: Engine
     reader: Engine
+    keeper: Engine | None = None
 
     def dispose(self) -> None:
         """Closes every connection."""
-        self.reader.dispose()
-        self.writer.dispose()
+        for engine in (self.reader, self.keeper, self.writer):
+            if engine is not None:
+                engine.dispose()
 
 
 def open_engines(url: str, *, readers: int) -> Engines:
@@ -36,23 +42,24 @@ def open_engines(url: str, *, readers: int) -> Engines:
     """
     try:
         parsed = make_url(url)
-        is_sqlite = parsed.get_backend_name() == "sqlite"
-        if is_sqlite:
-            _prepare_sqlite_file(parsed)
-        writer = create_engine(parsed, pool_size=1, max_overflow=0, hide_parameters=True)
+        match parsed.get_backend_name():
+            case "sqlite":
+                return _sqlite_engines(parsed, readers)
+            case "postgresql":
+                return _postgresql_engines(parsed, readers)
+            case other:
+                raise ValueError(f"the store can't be {other}; name one of sqlite and postgresql")
     except exc.ArgumentError as error:
-        raise ValueError(f"the store's URL is wrong: {error}") from error
-    reader = create_engine(
-        parsed,
-        pool_size=readers,
-        max_overflow=0,
-        hide_parameters=True,
-        isolation_level="AUTOCOMMIT",
-    )
-    engines = Engines(writer, reader)
-    if is_sqlite:
-        _set_up_sqlite(engines)
-    return engines
+        raise ValueError(f"the store's URL is wrong: {error}") from None
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the store needs the module {error.name}: pip install 'entrance[server,postgres]'"
+        ) from None
+
+
+def is_shared(url: str) -> bool:
+    """Whether a database is one that several servers may use."""
+    return not url.startswith("sqlite")
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -65,7 +72,33 @@ def is_unavailable(error: BaseException) -> bool:
 def unavailable(error: Exception) -> StoreUnavailable:
     """An error in words of the port, without the statement and its values."""
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
-    return StoreUnavailable(str(cause))
+    return StoreUnavailable(" ".join(str(cause).split()))
+
+
+def _engine(url: URL, size: int, **options: object) -> Engine:
+    return create_engine(url, pool_size=size, max_overflow=0, hide_parameters=True, **options)
+
+
+def _sqlite_engines(url: URL, readers: int) -> Engines:
+    _prepare_sqlite_file(url)
+    engines = Engines(_engine(url, 1), _engine(url, readers, isolation_level="AUTOCOMMIT"))
+    _set_up_sqlite(engines)
+    return engines
+
+
+def _postgresql_engines(url: URL, readers: int) -> Engines:
+    url = url.set(drivername="postgresql+psycopg")
+    given = {"connect_args": postgresql.connect_arguments(url)}
+    engines = Engines(
+        _engine(url, 1, **given),
+        _engine(url, readers + 1, isolation_level="AUTOCOMMIT", **given),  # one listens
+        _engine(url, 1, **given),
+    )
+    for engine in (engines.writer, engines.keeper):
+        if engine is not None:
+            event.listen(engine, "connect", postgresql.set_up_writer)
+    event.listen(engines.reader, "connect", postgresql.set_up_reader)
+    return engines
 
 
 def _prepare_sqlite_file(url: URL) -> None:

@@ -93,7 +93,9 @@ class SqlLedger(ABC):
         return last
 
     @abstractmethod
-    async def _write(self, operation: Callable[[Connection], T]) -> T: ...
+    async def _write(
+        self, operation: Callable[[Connection], T], *, locks: Collection[str] = ()
+    ) -> T: ...
 
     @abstractmethod
     async def _read_all(

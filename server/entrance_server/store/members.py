@@ -11,15 +11,18 @@ from sqlalchemy import Connection, Executable, Row
 
 from entrance_server.domain.instances import Instance, Lease, Owner
 from entrance_server.store import rows, statements
-from entrance_server.store.port import LeaseLost, NameTaken
+from entrance_server.store.port import Inheritance, LeaseLost, NameTaken
+from entrance_server.store.postgresql import LeaseFence
 
 T = TypeVar("T")
+
+LEFT = "left"  # told when a server has ended its lease
 
 
 class SqlMembers(ABC):
     """The part of a store that servers find each other by; see `port.Members`."""
 
-    _lease: Lease | None = None
+    _fence: LeaseFence
 
     async def join(self, name: str, *, address: str, home: str, lease: timedelta | None) -> Lease:
         """Takes the lease of a name, with what it owned before."""
@@ -40,8 +43,8 @@ class SqlMembers(ABC):
             connection.execute(statements.OWN_AGAIN, asked | {"p_fence": fence})
             return Lease(name, fence)
 
-        self._lease = await self._write(take)
-        return self._lease
+        self._fence.lease = await self._keep(take)
+        return self._fence.lease
 
     async def renew(self, lease: Lease, length: timedelta) -> None:
         """Lets a lease hold for so long from now on."""
@@ -50,6 +53,27 @@ class SqlMembers(ABC):
     async def leave(self, lease: Lease) -> None:
         """Ends a lease, so that others need not wait for its end."""
         await self._set_end(lease, timedelta())
+        await self._tell(LEFT)
+
+    async def take_over(self, lease: Lease) -> Inheritance | None:
+        """Takes what a server had whose lease has run out."""
+        mine = {"p_name": lease.instance, "p_fence": lease.fence}
+
+        def take(connection: Connection) -> Inheritance | None:
+            if connection.execute(statements.HOLD_LIVE_LEASE, mine).one_or_none() is None:
+                raise LeaseLost(lease)
+            gone = connection.execute(statements.FIND_GONE).scalar_one_or_none()
+            if gone is None:
+                return None
+            connection.execute(statements.FENCE_OFF, {"p_gone": gone})
+            asked = mine | {"p_gone": gone}
+            jobs = connection.execute(statements.INHERIT_JOBS, asked).all()
+            sessions = connection.execute(statements.INHERIT_SESSIONS, asked).all()
+            return Inheritance(
+                gone, list(map(rows.job_from, jobs)), list(map(rows.session_from, sessions))
+            )
+
+        return await self._keep(take)
 
     async def live_instances(self) -> Sequence[Instance]:
         """The servers whose leases hold, by name."""
@@ -71,10 +95,13 @@ class SqlMembers(ABC):
             if connection.execute(statements.SET_LEASE_END, values).rowcount == 0:
                 raise LeaseLost(lease)
 
-        await self._write(write)
+        await self._keep(write)
 
     @abstractmethod
-    async def _write(self, operation: Callable[[Connection], T]) -> T: ...
+    async def _tell(self, text: str) -> None: ...
+
+    @abstractmethod
+    async def _keep(self, operation: Callable[[Connection], T]) -> T: ...
 
     @abstractmethod
     async def _read_all(

@@ -60,6 +60,15 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a server took over: the unfinished jobs and the sessions of one that is gone."""
+
+    instance: str
+    jobs: Sequence[Job]
+    sessions: Sequence[SessionRecord]
+
+
+@dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs to list; what is set must all hold."""
 
@@ -160,6 +169,16 @@ class Members(Protocol):
 
         Raises:
             LeaseLost: another one took its place.
+        """
+
+    async def take_over(self, lease: Lease) -> Inheritance | None:
+        """Fences a server whose lease has run out, and takes the jobs and sessions that it has.
+
+        Returns:
+            None where there is no such server, or another one is just taking over from it.
+
+        Raises:
+            LeaseLost: the lease of the one that would take over has ended, too.
         """
 
     async def live_instances(self) -> Sequence[Instance]:

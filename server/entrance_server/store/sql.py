@@ -26,11 +26,19 @@ from entrance_server.domain.job import (
 from entrance_server.domain.status import JobStatus, may_follow
 from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store import rows, statements
-from entrance_server.store.connect import Engines, is_unavailable, open_engines, unavailable
+from entrance_server.store.connect import (
+    Engines,
+    is_shared,
+    is_unavailable,
+    open_engines,
+    unavailable,
+)
 from entrance_server.store.ledger import SqlLedger
+from entrance_server.store.listener import Listener
 from entrance_server.store.members import SqlMembers
 from entrance_server.store.migration import migrate
 from entrance_server.store.port import JobFilter, StoreUnavailable, TransitionRefused
+from entrance_server.store.postgresql import LeaseFence, lock_for_migration, notify
 from entrance_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -46,6 +54,8 @@ class _Connected:
     engines: Engines
     writer: Writer
     readers: ThreadPoolExecutor
+    keeper: ThreadPoolExecutor
+    listener: Listener | None
 
 
 class SqlStore(SqlLedger, SqlMembers):
@@ -67,6 +77,13 @@ class SqlStore(SqlLedger, SqlMembers):
         self._reader_count = readers
         self._max_waiting_writes = max_waiting_writes
         self._connected: _Connected | None = None
+        self._fence = LeaseFence()
+        self._hearing: list[Callable[[str], None]] = []
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may use the database too."""
+        return is_shared(self._url)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -78,10 +95,17 @@ class SqlStore(SqlLedger, SqlMembers):
     async def open(self) -> None:
         """Connects and migrates."""
         engines = await asyncio.to_thread(self._migrated_engines)
+        shared = engines.keeper is not None
         self._connected = _Connected(
             engines=engines,
-            writer=Writer(engines.writer, capacity=self._max_waiting_writes),
+            writer=Writer(
+                engines.writer,
+                capacity=self._max_waiting_writes,
+                fence=self._fence if shared else None,
+            ),
             readers=ThreadPoolExecutor(self._reader_count, thread_name_prefix="store-reader"),
+            keeper=ThreadPoolExecutor(1, thread_name_prefix="store-keeper"),
+            listener=Listener(engines.reader, self._hear) if shared else None,
         )
 
     async def close(self) -> None:
@@ -90,7 +114,10 @@ class SqlStore(SqlLedger, SqlMembers):
             return
         self._connected = None
         await connected.writer.close()
+        if connected.listener is not None:
+            await connected.listener.close()
         await asyncio.to_thread(connected.readers.shutdown)
+        await asyncio.to_thread(connected.keeper.shutdown)
         connected.engines.dispose()
 
     async def create_job(self, spec: JobSpec, *, instance: str) -> tuple[Job, bool]:
@@ -99,8 +126,8 @@ class SqlStore(SqlLedger, SqlMembers):
         def add(connection: Connection) -> Job:
             now = self._clock()
             job = Job(0, spec, instance, JobStatus.INITED, now, now, owner=instance)
-            fence = self._lease.fence if self._lease else 0
-            values = rows.new_job_values(job) | {"fence": fence}
+            lease = self._fence.lease
+            values = rows.new_job_values(job) | {"fence": lease.fence if lease else 0}
             task_id = connection.execute(statements.ADD_JOB, values).scalar_one()
             return dataclasses.replace(job, task_id=task_id)
 
@@ -394,6 +421,8 @@ class SqlStore(SqlLedger, SqlMembers):
             engines = open_engines(self._url, readers=self._reader_count)
             try:
                 with engines.writer.begin() as connection:
+                    if engines.keeper is not None:
+                        lock_for_migration(connection)
                     migrate(connection)
             except BaseException:
                 engines.dispose()
@@ -441,8 +470,36 @@ class SqlStore(SqlLedger, SqlMembers):
     def _count_results(self, connection: Connection, task_id: int) -> Job:
         return self._change(connection, statements.COUNT_RESULTS, task_id, self._clock(), {})
 
-    async def _write(self, operation: Callable[[Connection], T]) -> T:
-        return await self._connection().writer.run(operation)
+    async def _write(
+        self, operation: Callable[[Connection], T], *, locks: Collection[str] = ()
+    ) -> T:
+        return await self._connection().writer.run(operation, locks=locks)
+
+    async def _keep(self, operation: Callable[[Connection], T]) -> T:
+        """As `_write`, on a connection of its own where servers share the database."""
+        connected = self._connection()
+        engine = connected.engines.keeper
+        if engine is None:
+            return await self._write(operation)
+
+        def run() -> T:
+            with _failures_told(), engine.begin() as connection:
+                return operation(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(connected.keeper, run)
+
+    async def _tell(self, text: str) -> None:
+        """Tells the other servers something, where there may be others."""
+        if self._connection().engines.keeper is not None:
+            await self._keep(lambda connection: notify(connection, text))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Calls back with what other servers tell, from now on."""
+        self._hearing.append(heard)
+
+    def _hear(self, text: str) -> None:
+        for hear in self._hearing:
+            hear(text)
 
     async def _read_one(
         self, statement: Executable, asked: Mapping[str, object]
@@ -456,10 +513,19 @@ class SqlStore(SqlLedger, SqlMembers):
         connected = self._connection()
 
         def read() -> list[T]:
-            with _failures_told(), connected.engines.reader.connect() as connection:
+            with connected.engines.reader.connect() as connection:
                 return [convert(row) for row in connection.execute(statement, dict(asked))]
 
-        return await asyncio.get_running_loop().run_in_executor(connected.readers, read)
+        def read_again() -> list[T]:
+            with _failures_told():
+                try:
+                    return read()
+                except exc.DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
+                return read()  # the connection was one of before the database's last start
+
+        return await asyncio.get_running_loop().run_in_executor(connected.readers, read_again)
 
     def _connection(self) -> _Connected:
         if self._connected is None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     null,
     or_,
     select,
@@ -290,6 +291,50 @@ _is_alive = or_(
 # A server, held until it has joined or was refused.
 GET_INSTANCE_TO_JOIN: Select[Any] = (
     select(*instances.c, _is_alive.label("is_alive")).where(_this).with_for_update()
+)
+
+# A server under its lease, which nobody takes from it before the transaction has ended. A renewal
+# of the lease need not wait for that.
+HOLD_LEASE: Select[Any] = (
+    select(instances.c.fence)
+    .where(_this, instances.c.fence == _fence)
+    .with_for_update(read=True, key_share=True)
+)
+
+# The same, while the lease holds.
+HOLD_LIVE_LEASE: Select[Any] = HOLD_LEASE.where(_is_alive)
+
+# A server whose lease has run out and that has jobs or sessions, unless another one is at it.
+FIND_GONE: Select[Any] = (
+    select(instances.c.name)
+    .where(
+        not_(_is_alive),
+        or_(
+            exists().where(jobs.c.owner == instances.c.name, jobs.c.status.in_(sorted(ACTIVE))),
+            exists().where(sessions.c.owner == instances.c.name),
+        ),
+    )
+    .order_by(instances.c.lease_expire_time)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+_gone = bindparam("p_gone", type_=instances.c.name.type)
+
+# Lets a server that is gone write nothing more, should it come back.
+FENCE_OFF = update(instances).where(instances.c.name == _gone).values(fence=instances.c.fence + 1)
+
+# Gives another server its unfinished jobs.
+INHERIT_JOBS = (
+    update(jobs)
+    .where(jobs.c.owner == _gone, jobs.c.status.in_(sorted(ACTIVE)))
+    .values(owner=_name, fence=_fence)
+    .returning(*jobs.c)
+)
+
+# Gives another server its sessions.
+INHERIT_SESSIONS = (
+    update(sessions).where(sessions.c.owner == _gone).values(owner=_name).returning(*sessions.c)
 )
 
 # Adds a server.

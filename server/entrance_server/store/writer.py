@@ -6,21 +6,46 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, exc
 
 from entrance_server.store.connect import is_unavailable, unavailable
-from entrance_server.store.port import StoreUnavailable
+from entrance_server.store.port import LeaseLost, StoreUnavailable
 
 T = TypeVar("T")
+
+# Operations of one commit at most. PostgreSQL is slow for everybody with more savepoints than 64.
+MOST_AT_ONCE = 60
+OUTCOME_INTERVAL = 0.2  # seconds
+
+
+class Fence(Protocol):
+    """What a database that servers share asks of each transaction."""
+
+    def begin(self, connection: Connection, locks: Collection[str]) -> str:
+        """Makes sure that this server may write, takes locks, and names the transaction.
+
+        Raises:
+            LeaseLost: it may not.
+        """
+
+    def outcome(self, connection: Connection, transaction: str) -> bool | None:
+        """Whether a transaction was committed; None while that is open."""
 
 
 class _Write(Generic[T]):
     """An operation on its way: what to do, who waits for it, and what came of it."""
 
-    def __init__(self, operation: Callable[[Connection], T], answer: asyncio.Future[T]) -> None:
+    def __init__(
+        self,
+        operation: Callable[[Connection], T],
+        answer: asyncio.Future[T],
+        locks: Collection[str],
+    ) -> None:
+        self.locks = locks
         self._operation = operation
         self._answer = answer
         self._result: T | None = None
@@ -38,8 +63,8 @@ class _Write(Generic[T]):
 
     def fail(self, error: Exception) -> None:
         """Notes that the whole batch came to nothing."""
-        self._error = unavailable(error)
-        self._error.__cause__ = error
+        self._error = error if isinstance(error, LeaseLost) else unavailable(error)
+        self._error.__cause__ = error if self._error is not error else None
 
     def settle(self) -> None:
         """Answers, unless nobody waits any more."""
@@ -54,8 +79,9 @@ class _Write(Generic[T]):
 class Writer:
     """Owns the connection that writes. Operations run in the order in which they came."""
 
-    def __init__(self, engine: Engine, *, capacity: int) -> None:
+    def __init__(self, engine: Engine, *, capacity: int, fence: Fence | None = None) -> None:
         self._engine = engine
+        self._fence = fence
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(capacity)
         self._waiting: queue.SimpleQueue[_Write[object] | None] = queue.SimpleQueue()
@@ -63,18 +89,23 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="store-writer")
         self._thread.start()
 
-    async def run(self, operation: Callable[[Connection], T]) -> T:
+    async def run(self, operation: Callable[[Connection], T], *, locks: Collection[str] = ()) -> T:
         """Runs an operation and answers when it is durable. A cancelled caller does not undo it.
+
+        Args:
+            operation: What to do.
+            locks: Names that nobody else holds meanwhile, on any server of the database.
 
         Raises:
             StoreUnavailable: nothing was changed, by this operation or by those beside it.
+            LeaseLost: the same, since this server may not write any more.
         """
         await self._room.acquire()
         if self._closed:
             self._room.release()
             raise StoreUnavailable("the store is closed")
         answer: asyncio.Future[T] = self._loop.create_future()
-        self._waiting.put(_Write(operation, answer))  # type: ignore[arg-type]
+        self._waiting.put(_Write(operation, answer, locks))  # type: ignore[arg-type]
         return await answer
 
     async def close(self) -> None:
@@ -87,23 +118,51 @@ class Writer:
     def _work(self) -> None:
         for batch in self._batches():
             try:
-                with self._engine.begin() as connection:
-                    for write in batch:
-                        write.attempt(connection)
+                self._commit(batch)
             except Exception as error:
-                self._engine.dispose()  # a connection that failed is not used again
                 for write in batch:
                     write.fail(error)
             self._loop.call_soon_threadsafe(self._settle, batch)
+
+    def _commit(self, batch: Sequence[_Write[object]]) -> None:
+        transaction, complete = "", False
+        try:
+            with self._engine.begin() as connection:
+                if self._fence is not None:
+                    locks = {name for write in batch for name in write.locks}
+                    transaction = self._fence.begin(connection, locks)
+                for write in batch:
+                    write.attempt(connection)
+                complete = True
+        except Exception:
+            self._engine.dispose()  # a connection that failed is not used again
+            if not (complete and transaction and self._was_committed(transaction)):
+                raise
+
+    def _was_committed(self, transaction: str) -> bool:
+        """Asks until it knows, since a commit that was not answered may be one all the same."""
+        assert self._fence is not None
+        while not self._closed:
+            try:
+                with self._engine.connect() as connection:
+                    answer = self._fence.outcome(connection, transaction)
+                if answer is not None:
+                    return answer
+            except exc.SQLAlchemyError:
+                self._engine.dispose()
+            time.sleep(OUTCOME_INTERVAL)
+        return False
 
     def _batches(self) -> Iterator[list[_Write[object]]]:
         """All that waits at a time, until the end."""
         while (first := self._waiting.get()) is not None:
             batch = [first]
             with contextlib.suppress(queue.Empty):
-                while (more := self._waiting.get_nowait()) is not None:
+                while self._fence is None or len(batch) < MOST_AT_ONCE:
+                    if (more := self._waiting.get_nowait()) is None:
+                        self._waiting.put(None)  # the end came early; keep it for the next turn
+                        break
                     batch.append(more)
-                self._waiting.put(None)  # the end came early; keep it for the next turn
             yield batch
 
     def _settle(self, batch: list[_Write[object]]) -> None:

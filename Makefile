@@ -42,9 +42,10 @@ check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
 demo: $(INSTALLED)  ## Run real jobs on a service of their own and show them
 	$(BIN)/python -m $(DEMO)
 
-campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5); also SEED, USERS, FAULTS
+campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5); also SEED, USERS, FAULTS, SERVERS, GATEWAYS
 	$(BIN)/python -m tests.system.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
-	$(if $(USERS),--users $(USERS)) $(if $(FAULTS),--faults $(FAULTS))
+	$(if $(USERS),--users $(USERS)) $(if $(FAULTS),--faults $(FAULTS)) \
+	$(if $(SERVERS),--servers $(SERVERS)) $(if $(GATEWAYS),--gateways $(GATEWAYS))
 
 bench: $(INSTALLED) $(VENV)/.bench  ## Measure us beside the real references; ONLY=rows,by,name
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

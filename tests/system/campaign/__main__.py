@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.system.campaign.campaign import Settings, run
 from tests.system.campaign.history import History
+from tests.system.campaign.installation import Size
 from tests.system.campaign.validate import validate
 
 
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="default: a random one")
     parser.add_argument("--users", type=int, default=46, help="stories at once")
     parser.add_argument("--faults", type=float, default=2.0, help="faults for each second")
+    parser.add_argument("--servers", type=int, default=1, help="several share a PostgreSQL")
+    parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--report", type=Path, default=None, help="default: a new directory")
     parser.add_argument("--again", type=Path, default=None, help="a history.jsonl to judge again")
     arguments = parser.parse_args()
@@ -31,7 +34,8 @@ def main() -> int:
     seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
     report = arguments.report or Path(tempfile.mkdtemp(prefix="entrance-report-"))
     print(f"seed {seed}, report in {report}", flush=True)
-    settings = Settings(seed, arguments.minutes * 60, arguments.users, arguments.faults)
+    size = Size(arguments.servers, arguments.gateways)
+    settings = Settings(seed, arguments.minutes * 60, arguments.users, arguments.faults, size)
     verdict = asyncio.run(run(settings, report))
     print(*verdict.lines(), sep="\n")
     return bool(verdict.violations)

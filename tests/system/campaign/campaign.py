@@ -7,7 +7,7 @@ import collections
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -27,7 +27,7 @@ from tests.system.campaign.history import (
     Plan,
     Skipped,
 )
-from tests.system.campaign.installation import USERS, Installation, installed
+from tests.system.campaign.installation import USERS, Installation, Size, installed
 from tests.system.campaign.jobs import Planner
 from tests.system.campaign.traffic import Traffic
 from tests.system.campaign.validate import Violation, validate
@@ -44,6 +44,7 @@ class Settings:
     seconds: float
     users: int
     faults_per_second: float
+    size: Size = field(default_factory=Size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ async def run(settings: Settings, report: Path) -> Verdict:
     report.mkdir(parents=True, exist_ok=True)
     with (report / "history.jsonl").open("w") as file:
         history = History(file=file)
-        async with installed(report) as installation:
+        async with installed(report, settings.size) as installation:
             await _trouble(settings, installation, history)
             await ending.finish(installation, history)
             with contextlib.suppress(OSError):
@@ -109,7 +110,8 @@ async def _trouble(settings: Settings, installation: Installation, history: Hist
     )
 
     async def follow_typed(observer: str, task_id: int, user: str) -> None:
-        port, token = installation.to_server.port, installation.tokens[user]
+        port = traffic_random.choice(installation.servers).proxy.port
+        token = installation.tokens[user]
         await typed.follow_log(history, observer, task_id, port=port, token=token)
 
     client = _clients(installation, history, traffic_random)
@@ -129,8 +131,10 @@ def _clients(
     def make(actor: str, user: str) -> Client:
         token = installation.tokens[user]
         if random.random() < 0.5:
-            return GrpcClient(actor, history, port=installation.to_server.port, token=token)
-        return RestClient(actor, history, port=installation.to_gateway.port, token=token)
+            port = random.choice(installation.servers).proxy.port
+            return GrpcClient(actor, history, port=port, token=token)
+        port = random.choice(installation.gateways).proxy.port
+        return RestClient(actor, history, port=port, token=token)
 
     return make
 
@@ -138,9 +142,10 @@ def _clients(
 async def _measure(installation: Installation, history: History) -> None:
     while True:
         await asyncio.sleep(MEMORY_INTERVAL)
-        for name, daemon in (("server", installation.server), ("gateway", installation.gateway)):
+        for program in installation.programs:
             with contextlib.suppress(psutil.Error, AssertionError):
-                history.add(Memory(name, psutil.Process(daemon.pid).memory_info().rss))
+                rss = psutil.Process(program.daemon.pid).memory_info().rss
+                history.add(Memory(program.name, rss))
 
 
 def _counted(what: str, counter: collections.Counter[str]) -> str:

@@ -37,7 +37,7 @@ async def finish(installation: Installation, history: History) -> None:
 async def _administrator(
     installation: Installation, history: History
 ) -> AsyncIterator[tuple[AsyncClient, Client]]:
-    port, token = installation.to_server.upstream, installation.admin_token
+    port, token = installation.servers[0].proxy.upstream, installation.admin_token
     client = GrpcClient("administrator", history, port=port, token=token)
     async with AsyncClient(f"{HOST}:{port}", token=token) as typed:
         try:
@@ -111,9 +111,11 @@ async def _look_for_rests(installation: Installation, history: History) -> None:
 
 
 def _rests(installation: Installation) -> list[str]:
-    footprint, data = installation.footprint, installation.data_dir
+    footprint, files = installation.footprint, installation.files_dir
     processes = [f"process {one.pid}: {one.name()}" for one in footprint.processes()]
-    sessions = list((data / "sessions").glob("*"))
-    staging = [path for path in (data / "jobs").rglob(".*") if path.is_dir()]
-    files = [*footprint.stray_files(), *sessions, *staging]
-    return [*processes, *(f"file {path}" for path in files)]
+    sessions = [
+        path for server in installation.servers for path in (server.data_dir / "sessions").glob("*")
+    ]
+    staging = [path for path in (files / "jobs").rglob(".*") if path.is_dir()]
+    left = [*footprint.stray_files(), *sessions, *staging]
+    return [*processes, *(f"file {path}" for path in left)]

@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 
-from tests.support.daemon import Daemon
 from tests.system.campaign.history import Fault, History, Skipped
 from tests.system.campaign.installation import Installation
+from tests.system.campaign.programs import Program
 from tests.system.campaign.proxy import Proxy
 
 BREATH = 8.0  # seconds at most after a fault that stops the service, until the next one
@@ -50,11 +50,15 @@ class Injector:
             "hold up connections": (5, self._hold_up),
             "kill engine": (20, self._kill_engine),
             "kill runner": (8, self._kill_runner),
-            "kill server": (5, lambda: self._kill(installation.server)),
-            "kill gateway": (4, lambda: self._kill(installation.gateway)),
+            # where others take over, it is worth more
+            "kill server": (
+                5 if installation.is_one_server else 25,
+                lambda: self._kill(random.choice(installation.servers)),
+            ),
+            "kill gateway": (4, lambda: self._kill(random.choice(installation.gateways))),
             "kill everything": (2, self._kill_everything),
-            "stop server": (4, lambda: self._freeze_daemon(installation.server)),
-            "stop gateway": (4, lambda: self._freeze_daemon(installation.gateway)),
+            "stop server": (4, lambda: self._freeze(random.choice(installation.servers))),
+            "stop gateway": (4, lambda: self._freeze(random.choice(installation.gateways))),
             "stop runner": (8, self._freeze_runner),
             "store locked": (6, self._lock_store),
             "disk full": (3, self._fill_disk),
@@ -104,8 +108,8 @@ class Injector:
             await self._a_while()
         return ()
 
-    async def _kill(self, daemon: Daemon) -> Sequence[str]:
-        if not self._installation.kill(daemon):
+    async def _kill(self, program: Program) -> Sequence[str]:
+        if not self._installation.kill(program):
             raise Impossible("it did not run")
         return ()
 
@@ -126,15 +130,15 @@ class Injector:
 
     async def _kill_everything(self) -> Sequence[str]:
         runners = await asyncio.to_thread(self._installation.runners)
-        for daemon in (self._installation.server, self._installation.gateway):
-            self._installation.kill(daemon)
+        for program in self._installation.programs:
+            self._installation.kill(program)
         for process in itertools.chain(*runners.values()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         return tuple(runners)
 
-    async def _freeze_daemon(self, daemon: Daemon) -> Sequence[str]:
-        async with self._frozen(daemon.pid):
+    async def _freeze(self, program: Program) -> Sequence[str]:
+        async with self._frozen(program.daemon.pid):
             await self._a_while()
         return ()
 
@@ -146,6 +150,8 @@ class Injector:
         return ()
 
     async def _lock_store(self) -> Sequence[str]:
+        if not self._installation.is_one_server:
+            raise Impossible("the store is no file")
         path = self._installation.data_dir / "entrance.db"
         # sometimes longer than the service's own patience with a lock
         seconds = self._random.choice((0.3, 1.0, 2.0, 6.0))
@@ -167,7 +173,9 @@ class Injector:
     async def _read_only(self) -> Sequence[str]:
         if not self._installation.own_disk:
             raise Impossible("a read-only mount needs root and mount")
-        directory = str(self._installation.data_dir / self._random.choice(("jobs", "sessions")))
+        server = self._random.choice(self._installation.servers)
+        places = (self._installation.files_dir / "jobs", server.data_dir / "sessions")
+        directory = str(self._random.choice(places))
         async with self._disk:
             await _run("mount", "--bind", directory, directory)
             try:

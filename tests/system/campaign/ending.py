@@ -113,9 +113,10 @@ async def _look_for_rests(installation: Installation, history: History) -> None:
 def _rests(installation: Installation) -> list[str]:
     footprint, files = installation.footprint, installation.files_dir
     processes = [f"process {one.pid}: {one.name()}" for one in footprint.processes()]
-    sessions = [
-        path for server in installation.servers for path in (server.data_dir / "sessions").glob("*")
-    ]
     staging = [path for path in (files / "jobs").rglob(".*") if path.is_dir()]
-    left = [*footprint.stray_files(), *sessions, *staging]
+    left = [*staging]
+    # a server removes at its next start what other servers ended of its sessions after its stop
+    if installation.is_one_server:
+        sessions = (installation.data_dir / "sessions").glob("*")
+        left += [*footprint.stray_files(), *sessions]
     return [*processes, *(f"file {path}" for path in left)]

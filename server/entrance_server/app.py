@@ -79,6 +79,7 @@ from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
 from entrance_server.service.lease import LeaseKeeper, Takeover
+from entrance_server.service.leftovers import Leftovers
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.login import LoginService
 from entrance_server.service.login_key import LoginKey
@@ -511,6 +512,11 @@ async def _wire_jobs(
         launcher=launcher,
         results=results,
     )
+    if store.is_shared:
+        leftovers = Leftovers(
+            store=store, files=launcher, instance=instance, interval=settings.lease_seconds
+        )
+        await stack.enter_async_context(leftovers)
     by_path = FileService(
         jobs=jobs,
         store=store,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.support.postgres import Postgres, new_database
 
 from entrance.client import JobHandle, JobStatus
 from entrance.v1 import entrance_pb2 as pb
 from tests.support.cluster import Cluster, Gateway, Server, running_cluster
+from tests.support.postgres import Postgres, new_database
 from tests.support.waiting import until
 
 COUNTING = "for i in $(seq 1 {most}); do echo line $i; sleep 0.05; done"

@@ -14,6 +14,8 @@ from entrance.memory import hide_memory
 from entrance_runner import guard
 
 ORPHAN_TIMEOUT = 600.0  # seconds
+SOCKET = "unix:"
+PORTS = ("ipv4:", "ipv6:")
 
 
 def main() -> int:
@@ -23,26 +25,29 @@ def main() -> int:
         The exit status.
     """
     arguments = _arguments()
-    if arguments.isolation:
+    if arguments.isolation or arguments.address.startswith(PORTS):
         hide_memory()
-    with _socket_path(arguments.address) as path, _made(arguments.scratch) as scratch:
+    with _socket_removed(arguments.address), _made(arguments.scratch) as scratch:
         status = guard.run(
-            lambda: _serve(path, scratch, arguments.orphan_timeout, arguments.isolation)
+            lambda: _serve(
+                arguments.address, scratch, arguments.orphan_timeout, arguments.isolation
+            )
         )
     return guard.exit_like(status)
 
 
-def _serve(path: Path, scratch: Path, orphan_timeout: float, isolation: Path | None) -> None:
+def _serve(address: str, scratch: Path, orphan_timeout: float, isolation: Path | None) -> None:
     import asyncio  # here, to keep the guard small
     import logging
 
     from entrance_runner import server
+    from entrance_runner.endpoint import endpoint_of
     from entrance_runner.isolation import Policy
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(
         server.serve(
-            path,
+            endpoint_of(address),
             scratch=scratch,
             orphan_timeout=orphan_timeout,
             policy=Policy.read(isolation) if isolation else Policy(),
@@ -52,12 +57,12 @@ def _serve(path: Path, scratch: Path, orphan_timeout: float, isolation: Path | N
 
 
 @contextlib.contextmanager
-def _socket_path(address: str) -> Iterator[Path]:
-    path = Path(address.removeprefix("unix:"))
+def _socket_removed(address: str) -> Iterator[None]:
     try:
-        yield path
+        yield
     finally:
-        path.unlink(missing_ok=True)
+        if address.startswith(SOCKET):
+            Path(address.removeprefix(SOCKET)).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -74,7 +79,13 @@ def _made(scratch: Path | None) -> Iterator[Path]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m entrance_runner", description=__doc__)
-    parser.add_argument("--address", required=True, help="the socket to listen on, unix:/path")
+    parser.add_argument(
+        "--address",
+        required=True,
+        help="where to listen: the socket unix:/path, or ipv4:host:port, which is printed with the "
+        "port it got; then the first line of standard input has the credentials as JSON, and its "
+        "end is the runner's",
+    )
     parser.add_argument(
         "--orphan-timeout",
         type=float,
@@ -95,8 +106,11 @@ def _arguments() -> argparse.Namespace:
         help="how user code is kept, as JSON, in the session's own directory (default not at all)",
     )
     arguments = parser.parse_args()
-    if not arguments.address.startswith("unix:/"):
-        parser.error(f"--address must be unix:/ and an absolute path, not {arguments.address!r}")
+    if not arguments.address.startswith((f"{SOCKET}/", *PORTS)):
+        parser.error(
+            "--address must be unix: and an absolute path, or ipv4: or ipv6: and a host with a "
+            f"port, not {arguments.address!r}"
+        )
     return arguments
 
 

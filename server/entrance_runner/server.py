@@ -1,4 +1,4 @@
-"""Puts the runner together: socket, host, and the reasons to end."""
+"""Puts the runner together: endpoint, host, and the reasons to end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import grpc.aio
 
 from entrance.engine.v1 import engine_pb2_grpc
+from entrance_runner.endpoint import Endpoint
 from entrance_runner.host import Host
 from entrance_runner.isolation import Policy
 from entrance_runner.presence import Presence
@@ -19,20 +20,21 @@ from entrance_runner.processes import Processes
 from entrance_runner.servicer import EngineServicer
 
 SPENT_CHECK = 0.2  # seconds
+READ_MOST = 4_096  # bytes
 STOP_GRACE = 5.0  # seconds that open streams have to take the last events
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 async def serve(
-    path: Path, *, scratch: Path, orphan_timeout: float, policy: Policy, directory: Path
+    endpoint: Endpoint, *, scratch: Path, orphan_timeout: float, policy: Policy, directory: Path
 ) -> None:
-    """Serves on a socket until Close, a signal, or too long without a server.
+    """Serves until Close, a signal, or too long without a server.
 
-    SIGHUP tells that the guard was killed: then the runner is lost, and nobody is told any more how
-    its run ends.
+    SIGHUP tells that the guard was killed, as the endpoint tells of its owner: then the runner is
+    lost, and nobody is told any more how its run ends.
 
     Args:
-        path: The socket.
+        endpoint: Where to listen.
         scratch: A private directory.
         orphan_timeout: Seconds.
         policy: How user code is kept.
@@ -41,7 +43,16 @@ async def serve(
     stop, lost = asyncio.Event(), asyncio.Event()
     presence = Presence()
     processes = Processes()
-    with _stopping_on_signals(stop, lost), processes.adopting():
+
+    def hang_up() -> None:
+        lost.set()
+        stop.set()
+
+    with (
+        _stopping_on_signals(stop, hang_up),
+        _stopping_without(endpoint.owner, hang_up),
+        processes.adopting(),
+    ):
         async with asyncio.TaskGroup() as tasks:
             host = Host(
                 tasks=tasks,
@@ -50,7 +61,7 @@ async def serve(
                 policy=policy,
                 directory=directory,
             )
-            async with _listening(path, EngineServicer(host, presence, stop.set)) as server:
+            async with _listening(endpoint, EngineServicer(host, presence, stop.set)) as server:
                 watches = [
                     tasks.create_task(_stop_when_orphaned(presence, orphan_timeout, stop)),
                     tasks.create_task(_stop_when_spent(host, stop)),
@@ -76,11 +87,7 @@ async def _stop_when_spent(host: Host, stop: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _stopping_on_signals(stop: asyncio.Event, lost: asyncio.Event) -> Iterator[None]:
-    def hang_up() -> None:
-        lost.set()
-        stop.set()
-
+def _stopping_on_signals(stop: asyncio.Event, hang_up: Callable[[], None]) -> Iterator[None]:
     handlers = {signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: hang_up}
     loop = asyncio.get_running_loop()
     for number, handler in handlers.items():
@@ -92,17 +99,36 @@ def _stopping_on_signals(stop: asyncio.Event, lost: asyncio.Event) -> Iterator[N
             loop.remove_signal_handler(number)
 
 
-@contextlib.asynccontextmanager
-async def _listening(path: Path, servicer: EngineServicer) -> AsyncIterator[grpc.aio.Server]:
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)])
-    engine_pb2_grpc.add_EngineServiceServicer_to_server(servicer, server)
-    mask = os.umask(0o177)  # the socket is the owner's alone from its first moment
+@contextlib.contextmanager
+def _stopping_without(owner: int | None, hang_up: Callable[[], None]) -> Iterator[None]:
+    if owner is None:
+        yield
+        return
+
+    def read(descriptor: int) -> None:
+        if not os.read(descriptor, READ_MOST):
+            loop.remove_reader(descriptor)
+            hang_up()
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(owner, read, owner)
     try:
-        server.add_insecure_port(f"unix:{path}~")
+        yield
     finally:
-        os.umask(mask)
+        loop.remove_reader(owner)
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    endpoint: Endpoint, servicer: EngineServicer
+) -> AsyncIterator[grpc.aio.Server]:
+    server = grpc.aio.server(
+        options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), *endpoint.options]
+    )
+    engine_pb2_grpc.add_EngineServiceServicer_to_server(servicer, server)
+    endpoint.bind(server)
     await server.start()
-    os.rename(f"{path}~", path)  # whoever sees the socket can connect
+    endpoint.announce()
     try:
         yield server
     finally:

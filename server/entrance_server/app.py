@@ -27,14 +27,17 @@ from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
 from entrance_server.config import ServerSettings
 from entrance_server.domain.instances import Instance, Lease
+from entrance_server.engines.authority import Authority
 from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
 from entrance_server.engines.isolation import prepare as prepare_isolation
 from entrance_server.engines.launcher import LocalLauncher
-from entrance_server.engines.parameters import of_every_session
+from entrance_server.engines.parameters import of_every_session, of_every_session_on_ray
 from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.ray_launcher import RayLauncher, RayMissing
 from entrance_server.engines.registry import EngineRegistry
+from entrance_server.engines.runners import Launcher
 from entrance_server.logs import LogStore
 from entrance_server.machine import boot_id, machine_name
 from entrance_server.results import Exports, ResultFiles
@@ -102,6 +105,7 @@ from entrance_server.store.port import NameTaken, SchemaTooNew, Store, StoreUnav
 from entrance_server.tenure import Tenure
 
 STORE_RETRY = 0.5  # seconds
+AUTHORITY_FILE = "runners.pem"
 OTHER_FILES = 1_000  # that a server has open beside its connections, at most
 
 log = structlog.get_logger(__name__)
@@ -388,13 +392,7 @@ async def _wire_jobs(
     job_log = JobLog(logs, max_bytes=settings.max_log_bytes, clock=clock)
     runs = ActiveRuns()
     policies = settings.run_policies
-    launcher = LocalLauncher(
-        isolation=await _isolation(settings, runtime_dir),
-        runtime_dir=runtime_dir,
-        python_executable=settings.python_executable,
-        orphan_timeout=settings.orphan_timeout,
-        working_directories=settings.working_directories,
-    )
+    launcher = await _launcher(stack, settings, instance, runtime_dir)
     pool = await stack.enter_async_context(
         SessionPool(
             launcher=launcher,
@@ -404,7 +402,8 @@ async def _wire_jobs(
             connections=connections,
             companions=companions,
             max_sessions=settings.max_sessions,
-            warm_runners=settings.warm_runners,
+            # a runner on Ray has its cores and memory from the first moment on
+            warm_runners=settings.warm_runners if settings.launcher == "local" else 0,
             idle_timeout=settings.session_idle_timeout,
             open_timeout=settings.session_open_timeout,
             visit_interval=settings.orphan_timeout / 4,
@@ -545,6 +544,47 @@ def _file_limits(settings: ServerSettings) -> FileLimits:
     )
 
 
+async def _launcher(
+    stack: AsyncExitStack, settings: ServerSettings, instance: str, runtime_dir: Path
+) -> Launcher:
+    isolation = await _isolation(settings, runtime_dir)
+    if settings.launcher == "local":
+        return LocalLauncher(
+            isolation=isolation,
+            runtime_dir=runtime_dir,
+            python_executable=settings.python_executable,
+            orphan_timeout=settings.orphan_timeout,
+            working_directories=settings.working_directories,
+        )
+    try:
+        return await stack.enter_async_context(
+            RayLauncher(
+                address=settings.ray_address,
+                owner=instance,
+                authority=await asyncio.to_thread(_authority, settings.files_dir),
+                isolation=isolation,
+                python_executable=settings.python_executable,
+                orphan_timeout=settings.orphan_timeout,
+                open_timeout=settings.session_open_timeout,
+                working_directories=settings.working_directories,
+            )
+        )
+    except RayMissing as error:
+        raise StartError(str(error)) from None
+
+
+def _authority(directory: Path) -> Authority:
+    """What certifies runners on other machines; made by the first server. Blocks."""
+    path = directory / AUTHORITY_FILE
+    try:
+        return Authority(directories.private_once(path, Authority.new))
+    except (OSError, ValueError) as error:
+        raise StartError(
+            f"{path}, by which runners on Ray are known, can't be used: {error}. Without it those "
+            "that run are lost; a new one is made when there is none."
+        ) from None
+
+
 async def _isolation(settings: ServerSettings, runtime_dir: Path) -> SessionIsolation:
     try:
         return await asyncio.to_thread(
@@ -555,6 +595,7 @@ async def _isolation(settings: ServerSettings, runtime_dir: Path) -> SessionIsol
             sessions_dir=settings.sessions_dir,
             runtime_dir=runtime_dir,
             python=settings.python_executable or sys.executable,
+            elsewhere=settings.launcher == "ray",
         )
     except IsolationUnavailable as error:
         raise StartError(str(error)) from None
@@ -565,7 +606,10 @@ def _engines(settings: ServerSettings) -> EngineRegistry:
         return EngineRegistry.installed(
             only=settings.engines,
             aliases=settings.engine_aliases,
-            of_every_session=of_every_session(settings.working_directories),
+            of_every_session=(
+                *of_every_session(settings.working_directories),
+                *(of_every_session_on_ray() if settings.launcher == "ray" else ()),
+            ),
             defaults=settings.engine_defaults,
         )
     except ValueError as error:

@@ -117,6 +117,13 @@ class ServerSettings(BaseSettings):
     python_executable: str = ""
     """The Python of runners and of Python jobs; empty means the server's own."""
 
+    launcher: Literal["local", "ray"] = "local"
+    """Where runners are: `local`, on the server's machine, or `ray`, on the nodes of a Ray cluster;
+    see "Ray" in operating.md."""
+    ray_address: str = "auto"
+    """The Ray cluster: `host:port` of its head when the server's machine is one of its nodes,
+    `ray://host:port` else; `auto` finds the one that this machine is a node of."""
+
     max_code_bytes: PositiveInt = 1024 * 1024
     """The largest code that a submit may carry."""
     group_running: PositiveInt = 30

@@ -168,6 +168,7 @@ def prepare(
     sessions_dir: Path | None,
     runtime_dir: Path,
     python: str,
+    elsewhere: bool = False,
 ) -> SessionIsolation:
     """Finds out what this machine can give, and logs what it can't. Blocks.
 
@@ -178,11 +179,19 @@ def prepare(
         sessions_dir: Where sessions have their directories; None means what fits the level.
         runtime_dir: Where the service has its sockets.
         python: The interpreter of runners.
+        elsewhere: Whether runners are on other machines, which see `shared_dir`.
 
     Raises:
         IsolationUnavailable: it can't give what the level stands for.
     """
-    if sessions_dir is None:
+    if elsewhere and wanted.level in ("user", "sandbox"):
+        raise IsolationUnavailable(
+            f"Isolation {wanted.level} is for runners on the server's machine; with the launcher "
+            "ray set it to limits or none."
+        )
+    if sessions_dir is None and elsewhere:
+        sessions_dir = shared_dir / "sessions"
+    elif sessions_dir is None:
         beside = data_dir.parent / f"{data_dir.name}-sessions"
         sessions_dir = beside if wanted.level == "user" else data_dir / "sessions"
     if wanted.level != "none":
@@ -194,7 +203,7 @@ def prepare(
     if wanted.level == "user":
         _check_reachable(sessions_dir, Path(python))
     bwrap = _working_bwrap(wanted.bwrap) if wanted.level == "sandbox" else ""
-    cgroups = _cgroups(wanted) if wanted.level != "none" else None
+    cgroups = _cgroups(wanted) if wanted.level != "none" and not elsewhere else None
     if wanted.level in ("none", "limits"):
         (log.warning if os.geteuid() == 0 else log.info)(
             "user code runs as the server's own user, and can do what that can; set isolation to "

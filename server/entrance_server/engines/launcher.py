@@ -15,10 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc.aio
 import psutil
 
+from entrance_server.domain.job import SessionRecord
 from entrance_server.engines.isolation import SessionIsolation
+from entrance_server.engines.runners import CHANNEL_OPTIONS, Runner, Squeezed
 from entrance_server.engines.setup import Setup, set_up
+from entrance_server.machine import machine_name
 
 # What user code may see of the server's own environment.
 PASSED_ENVIRONMENT = (
@@ -68,9 +72,26 @@ class RunnerProcess:
         except psutil.NoSuchProcess:
             return None
 
+    @property
+    def host(self) -> str:
+        """This machine."""
+        return machine_name()
+
+    def channel(self) -> grpc.aio.Channel:
+        """A new connection to the socket."""
+        return grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+
+    def is_listening(self) -> bool:
+        """Whether there is the socket."""
+        return self.socket.exists()
+
     def is_alive(self) -> bool:
         """Whether the runner runs, or is frozen."""
         return self.find() is not None
+
+    def loss(self) -> str | None:
+        """Nothing: the exit status tells it."""
+        return None
 
     def kill_tree(self) -> None:
         """Ends the runner and all that descends from it, by force."""
@@ -130,8 +151,8 @@ class LocalLauncher:
             allowed=self._working_directories,
         )
 
-    async def launch(self) -> RunnerProcess:
-        """Starts a runner that waits for its session; it may not listen yet.
+    async def launch(self, options: Mapping[str, str], squeezed: Squeezed) -> RunnerProcess:
+        """Starts a runner that waits for a session, whatever that has for options.
 
         Raises:
             OSError: the process or its directory could not be made.
@@ -145,6 +166,10 @@ class LocalLauncher:
             raise
         self._children[session_id] = child
         return RunnerProcess(session_id, address, child.pid, start_of(child.pid))
+
+    def attach(self, record: SessionRecord) -> RunnerProcess:
+        """The runner of a session that an earlier server opened."""
+        return RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
 
     def _start(self, session_id: str, address: str) -> subprocess.Popen[bytes]:
         directory = self._isolation.make_directory(session_id)
@@ -167,7 +192,7 @@ class LocalLauncher:
                 env=_runner_environment(session_id),
             )
 
-    async def reap(self, runner: RunnerProcess) -> int | None:
+    async def reap(self, runner: Runner) -> int | None:
         """Waits for the end of a runner, by force after a while, and removes what it left.
 
         Returns:
@@ -251,7 +276,7 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-async def _gone(runner: RunnerProcess) -> None:
+async def _gone(runner: Runner) -> None:
     # a runner that an earlier server started is no child, so that nothing tells of its end
     while runner.is_alive():  # noqa: ASYNC110
         await asyncio.sleep(POLL_INTERVAL)

@@ -9,11 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, Protocol
 
+from pydantic import ByteSize, TypeAdapter
+
 Scope = Literal["startup", "runtime"]
 SCOPES: Sequence[Scope] = ("startup", "runtime")
 
 WORKING_DIRECTORY = "working_directory"
 ENVIRONMENT = "env."  # followed by the name of a variable
+RAY = "ray."  # followed by what is asked of Ray
+RAY_CORES = f"{RAY}cores"
+RAY_MEMORY = f"{RAY}memory"
+
+_BYTES = TypeAdapter(ByteSize)
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -86,6 +93,39 @@ def of_every_session(allowed: Sequence[Path]) -> tuple[EngineParameter, ...]:
     )
 
 
+def of_every_session_on_ray() -> tuple[EngineParameter, ...]:
+    """The settings that say how much of a node of a Ray cluster a session gets."""
+    return (
+        EngineParameter(
+            RAY_CORES,
+            "startup",
+            "number",
+            "Cores that Ray sets aside for the session; its engine's own setting of cores, or 1, "
+            "unless it is given.",
+            lambda _, text: _cores_problem(text),
+        ),
+        EngineParameter(
+            RAY_MEMORY,
+            "startup",
+            "bytes",
+            "Memory that Ray sets aside for the session; its engine's own memory_limit, or none, "
+            "unless it is given.",
+            lambda _, text: _size_problem(text),
+        ),
+    )
+
+
+def asked_of_ray(options: Mapping[str, str]) -> tuple[float, int]:
+    """The cores and the bytes of memory that startup settings, which were checked, ask Ray for."""
+    cores = options.get(RAY_CORES) or _value(options, ".cores") or "1"
+    memory = options.get(RAY_MEMORY) or _value(options, ".memory_limit") or "0"
+    return float(cores), int(_BYTES.validate_python(memory))
+
+
+def _value(options: Mapping[str, str], ending: str) -> str | None:
+    return next((text for name, text in options.items() if name.endswith(ending)), None)
+
+
 def known(
     parameters: Iterable[EngineParameter], scope: Scope, given: Mapping[str, str]
 ) -> dict[str, str]:
@@ -112,6 +152,21 @@ def _directory_problem(text: str, allowed: Sequence[Path]) -> str | None:
     names = ", ".join(map(str, allowed))
     below = f"a path in {names}, or one" if names else "a path"
     return f"must be {below} below the session's own directory, without a / at its head"
+
+
+def _cores_problem(text: str) -> str | None:
+    # Ray gives out parts of one core, and whole ones beyond
+    if re.fullmatch(r"0\.[0-9]{1,2}|[0-9]{1,4}", text) and float(text) > 0:
+        return None
+    return f"must be a part of one core such as 0.5, or a whole number of cores, not {text[:80]!r}"
+
+
+def _size_problem(text: str) -> str | None:
+    try:
+        _BYTES.validate_python(text)
+    except ValueError:
+        return f"must be a size such as 512MiB or 2GB, not {text[:80]!r}"
+    return None
 
 
 def _variable_problem(name: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -15,15 +15,18 @@ from entrance_server.domain.job import SessionRecord
 from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.failures import SessionLost, SessionRefused
-from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
+from entrance_server.engines.runners import Launcher, Runner, Squeezed
 from entrance_server.engines.session import EngineSession, SessionKey
-from entrance_server.machine import machine_name
 from entrance_server.store.port import Store, StoreUnavailable
 from entrance_server.tenure import Tenure
 
 log = structlog.get_logger(__name__)
 
 IDLE_CHECK = 10.0  # seconds between looks at idle sessions, for those that expired or died
+
+
+async def _unheard(text: str) -> None:
+    """For who has nobody to tell that a runner waits."""
 
 
 class SessionPool:
@@ -36,7 +39,7 @@ class SessionPool:
     def __init__(
         self,
         *,
-        launcher: LocalLauncher,
+        launcher: Launcher,
         store: Store,
         owner: str,
         tenure: Tenure | None = None,
@@ -94,10 +97,14 @@ class SessionPool:
             await session.detach()
         await self._tasks.__aexit__(None, None, None)
 
-    async def acquire(self, key: SessionKey) -> EngineSession:
+    async def acquire(self, key: SessionKey, *, squeezed: Squeezed = _unheard) -> EngineSession:
         """An idle session with the key, the last used first, or a new one.
 
         Few engines start at once; who waits for that takes a session that comes free meanwhile.
+
+        Args:
+            key: What it must have.
+            squeezed: Told when its runner has to wait for room.
 
         Raises:
             SessionRefused: the engine does not start; the message says why.
@@ -111,7 +118,7 @@ class SessionPool:
             if session is not None:
                 await self.discard(session)
             elif self._starting < self._max_starting:
-                return await self._start(key)
+                return await self._start(key, squeezed)
             else:
                 await self._freed.beyond(seen)
 
@@ -122,11 +129,11 @@ class SessionPool:
             self._busy.add(session)
         return session
 
-    async def _start(self, key: SessionKey) -> EngineSession:
+    async def _start(self, key: SessionKey, squeezed: Squeezed) -> EngineSession:
         self._starting += 1
         try:
             self._make_room()
-            return await self._open(key)
+            return await self._open(key, squeezed)
         finally:
             self._starting -= 1
             self._freed.bump()
@@ -167,9 +174,15 @@ class SessionPool:
     def _all(self) -> Sequence[EngineSession]:
         return [*self._idle, *self._busy, *self._warm]
 
-    async def _open(self, key: SessionKey) -> EngineSession:
+    async def _open(self, key: SessionKey, squeezed: Squeezed) -> EngineSession:
+        async def make_room(text: str) -> None:
+            self._end_oldest()
+            await squeezed(text)
+
         try:
-            session = self._warm.pop(0) if self._warm else await self._launch()
+            session = (
+                self._warm.pop(0) if self._warm else await self._launch(key.options, make_room)
+            )
         except OSError as error:
             raise SessionRefused(f"its runner does not start: {error}") from None
         self._refill.set()
@@ -189,7 +202,7 @@ class SessionPool:
             raise
         return session
 
-    def _record(self, runner: RunnerProcess, key: SessionKey) -> SessionRecord:
+    def _record(self, runner: Runner, key: SessionKey) -> SessionRecord:
         return SessionRecord(
             session_id=runner.session_id,
             group=key.group,
@@ -200,11 +213,12 @@ class SessionPool:
             process_start=runner.process_start,
             create_time=datetime.now(UTC),
             owner=self._owner,
-            host=machine_name(),
+            host=runner.host,
         )
 
-    async def _launch(self) -> EngineSession:
-        return EngineSession(await self._launcher.launch(), tenure=self._tenure)
+    async def _launch(self, options: Mapping[str, str], squeezed: Squeezed) -> EngineSession:
+        runner = await self._launcher.launch(options, squeezed)
+        return EngineSession(runner, tenure=self._tenure)
 
     async def _end(self, session: EngineSession) -> int | None:
         await session.close()
@@ -225,6 +239,11 @@ class SessionPool:
 
     def _make_room(self) -> None:
         while self._idle and len(self._idle) + len(self._busy) >= self._max_sessions:
+            self._end_oldest()
+
+    def _end_oldest(self) -> None:
+        """Ends the session that is idle for longest, if there is one."""
+        if self._idle:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
             self._tasks.create_task(self._end_unwatched(oldest))
@@ -234,7 +253,7 @@ class SessionPool:
             self._refill.clear()
             try:
                 while len(self._warm) < self._warm_runners and not self._closing:
-                    self._warm.append(await self._launch())
+                    self._warm.append(await self._launch({}, _unheard))
             except OSError as error:
                 log.warning("no warm runner", error=str(error))
             await self._refill.wait()

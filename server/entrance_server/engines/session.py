@@ -17,7 +17,7 @@ from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance_server.domain.job import GroupKey
 from entrance_server.engines.failures import SessionLost, SessionRefused
-from entrance_server.engines.launcher import RunnerProcess
+from entrance_server.engines.runners import Runner
 from entrance_server.engines.setup import Setup
 from entrance_server.tenure import Tenure
 
@@ -27,17 +27,6 @@ CALL_DEADLINE = 10.0  # seconds
 CONNECT_RETRY = 0.02  # seconds
 ALIVE_CHECK = 0.5  # seconds
 CLOSED = "the session was closed"
-
-_CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", 8 * 1024 * 1024),
-    ("grpc.max_send_message_length", 8 * 1024 * 1024),
-    ("grpc.initial_reconnect_backoff_ms", 20),
-    # how long one attempt to connect may take, which is long on a busy machine
-    ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    # an address is one runner for ever, so a shared subchannel would only mix up their ends
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,7 @@ class EngineSession:
 
     def __init__(
         self,
-        runner: RunnerProcess,
+        runner: Runner,
         *,
         key: SessionKey | None = None,
         tenure: Tenure | None = None,
@@ -68,7 +57,7 @@ class EngineSession:
         self.runner = runner
         self.key = key
         self._tenure = tenure or Tenure()
-        self._channel = grpc.aio.insecure_channel(runner.address, options=_CHANNEL_OPTIONS)
+        self._channel = runner.channel()
         self._stub = engine_pb2_grpc.EngineServiceStub(self._channel)
 
     @property
@@ -169,7 +158,7 @@ class EngineSession:
                 if ended:
                     return
                 if error.code() not in _CUT_OFF or not self.runner.is_alive():
-                    raise SessionLost(_sentence(error)) from None
+                    raise SessionLost(self.runner.loss() or _sentence(error)) from None
             if not ended:
                 await asyncio.sleep(CONNECT_RETRY)
 
@@ -218,7 +207,10 @@ class EngineSession:
     async def close(self) -> None:
         """Asks the runner to end its session and itself; one that has ended is no error."""
         try:
-            await self.ask_to_close()
+            if self.runner.is_alive():
+                await self.ask_to_close()
+            else:
+                self.kill()
         except (SessionLost, SessionRefused):
             self.kill()
         finally:
@@ -245,7 +237,7 @@ class EngineSession:
         return True
 
     async def _wait_until_listening(self) -> None:
-        while not self.runner.socket.exists():
+        while not self.runner.is_listening():
             if not self.runner.is_alive():
                 raise SessionLost("the runner ended while it started")
             await asyncio.sleep(CONNECT_RETRY)

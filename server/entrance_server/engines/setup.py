@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrance_server.engines.failures import SessionRefused
-from entrance_server.engines.parameters import ENVIRONMENT, WORKING_DIRECTORY, is_allowed
+from entrance_server.engines.parameters import ENVIRONMENT, RAY, WORKING_DIRECTORY, is_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def set_up(
         {
             name: text
             for name, text in options.items()
-            if name != WORKING_DIRECTORY and not name.startswith(ENVIRONMENT)
+            if name != WORKING_DIRECTORY and not name.startswith((ENVIRONMENT, RAY))
         },
     )
 

@@ -15,6 +15,7 @@ from entrance_server.domain.status import JobStatus
 from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.pool import SessionPool
 from entrance_server.engines.registry import EngineRegistry
+from entrance_server.engines.runners import Squeezed
 from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.logs import LogStore
 from entrance_server.results import ResultFiles
@@ -112,11 +113,10 @@ class Executor:
                 lambda: self._jobs.transition(live, JobStatus.SCHEDULED, expect=WAITING)
             )
             self._jobs.publish(live, scheduled)
-        job = live.job
         await durably(lambda: self._tell_accepted(live))
         while True:
             await _until_resumed(live)  # without a session, which others may have meanwhile
-            session = await self._acquire(job)
+            session = await self._acquire(live)
             if await self._begin_in(run, session):
                 return session
 
@@ -139,15 +139,31 @@ class Executor:
             if not live.job.status.is_final:  # followers have seen the end of the log by then
                 await self._job_log.accepted_before(live.job)
 
-    async def _acquire(self, job: Job) -> EngineSession:
+    async def _acquire(self, live: LiveJob) -> EngineSession:
         """A session for the job; another one when it is lost, since nothing of the job has run."""
-        key = self._session_key(job)
+        task_id, key = live.job.task_id, self._session_key(live.job)
+        squeezed = self._telling_once(live)
         for _ in range(SESSION_TRIES - 1):
             try:
-                return await durably(lambda: self._pool.acquire(key))
+                return await durably(lambda: self._pool.acquire(key, squeezed=squeezed))
             except SessionLost as lost:
-                log.warning("session lost before its use", task_id=job.task_id, error=str(lost))
-        return await durably(lambda: self._pool.acquire(key))
+                log.warning("session lost before its use", task_id=task_id, error=str(lost))
+        return await durably(lambda: self._pool.acquire(key, squeezed=squeezed))
+
+    def _telling_once(self, live: LiveJob) -> Squeezed:
+        """Tells in the job's log that it waits for room, until the job has ended."""
+        told = False
+
+        async def squeezed(text: str) -> None:
+            nonlocal told
+            async with live.course:
+                if live.job.status.is_final:
+                    raise TransitionRefused(live.job)
+                if not told:
+                    told = True
+                    await self._job_log.line(live.job, "INFO", text)
+
+        return squeezed
 
     def _session_key(self, job: Job) -> SessionKey:
         spec = job.spec

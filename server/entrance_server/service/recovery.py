@@ -10,8 +10,8 @@ import structlog
 from entrance_server.domain.job import Job, SessionRecord
 from entrance_server.domain.status import JobStatus
 from entrance_server.engines.failures import SessionLost, SessionRefused
-from entrance_server.engines.launcher import LocalLauncher, RunnerProcess
 from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.runners import Launcher
 from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.logs import LogStore
 from entrance_server.machine import machine_name
@@ -41,7 +41,7 @@ class Recovery:
         dispatcher: Dispatcher,
         executor: Executor,
         pool: SessionPool,
-        launcher: LocalLauncher,
+        launcher: Launcher,
         results: ResultFiles,
     ) -> None:
         self._instance = instance
@@ -85,11 +85,11 @@ class Recovery:
     async def _recover_session(
         self, record: SessionRecord, job: Job | None, resumed: set[int]
     ) -> None:
-        runner = RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
         key = SessionKey(record.group, record.options, record.only_for)
         if record.host not in ("", machine_name()):
             await durably(lambda: self._store.remove_session(record.session_id))
             return  # no process here is that runner; there it ends by itself when nobody asks
+        runner = self._launcher.attach(record)
         session = EngineSession(runner, key=key, tenure=self._tenure)
         if job is not None and runner.is_alive():
             self._pool.adopt(session, busy=True)

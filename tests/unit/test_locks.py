@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.locks import Pin, asked_for, needed, pins_in
@@ -15,8 +16,15 @@ from tests.support.locks import Pin, asked_for, needed, pins_in
 ROOT = Path(__file__).parents[2]
 LOCKS = {path.name: pins_in(path.read_text()) for path in ROOT.glob("requirements*.lock")}
 MAIN = "requirements.lock"
+LEFT_OUT = {"pyspark-client"}  # of which `pyspark` has all, under the same name of the package
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 every_lock = pytest.mark.parametrize("pins", LOCKS.values(), ids=LOCKS)
+
+
+def project() -> list[Requirement]:
+    """What the main lock is made for."""
+    asked = asked_for(PROJECT, ["dev"])
+    return [one for one in asked if canonicalize_name(one.name) not in LEFT_OUT]
 
 
 def versions_of(pins: list[Pin]) -> dict[str, str]:
@@ -48,14 +56,14 @@ def test_the_locks_agree() -> None:
 
 def test_each_version_is_one_that_the_project_takes() -> None:
     main = versions_of(LOCKS[MAIN])
-    for requirement in asked_for(PROJECT, ["dev"]):
+    for requirement in project():
         name = canonicalize_name(requirement.name)
         if requirement.marker is None or requirement.marker.evaluate():
             assert requirement.specifier.contains(main[name]), requirement
 
 
 def test_the_lock_holds_what_is_needed_and_nothing_else() -> None:
-    assert versions_of(LOCKS[MAIN]).keys() == needed(asked_for(PROJECT, ["dev"]))
+    assert versions_of(LOCKS[MAIN]).keys() == needed(project())
 
 
 def test_the_lock_of_the_build_holds_what_it_needs_and_nothing_else() -> None:

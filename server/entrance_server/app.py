@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc.aio
 import psutil
@@ -23,6 +24,7 @@ from grpc_health.v1 import health, health_pb2
 from entrance.descriptors import allow_descriptors
 from entrance.tls import TlsError, TlsFiles, TlsSource
 from entrance_server import data_dir as directories
+from entrance_server.archive import BucketRefused, BucketUnavailable, Cache
 from entrance_server.audit_log import AuditLog
 from entrance_server.clock import SteadyClock, kept_clock
 from entrance_server.config import ServerSettings
@@ -68,6 +70,8 @@ from entrance_server.rpc.yarn import Machine
 from entrance_server.scheduling import Scheduler
 from entrance_server.service.administration import AdministrationService
 from entrance_server.service.admission import Admission
+from entrance_server.service.archived import ArchivedFiles
+from entrance_server.service.archivist import Archivist
 from entrance_server.service.attempts import AttemptLimits, Attempts
 from entrance_server.service.auth import Authenticator
 from entrance_server.service.background import Background
@@ -104,8 +108,12 @@ from entrance_server.store.members import LEFT
 from entrance_server.store.port import NameTaken, SchemaTooNew, Store, StoreUnavailable
 from entrance_server.tenure import Tenure
 
+if TYPE_CHECKING:  # it needs the extra `s3`
+    from entrance_server.archive.bucket import Bucket
+
 STORE_RETRY = 0.5  # seconds
 AUTHORITY_FILE = "runners.pem"
+ARCHIVE_CHECK = 20.0  # seconds that object storage has to answer before the server starts without
 OTHER_FILES = 1_000  # that a server has open beside its connections, at most
 
 log = structlog.get_logger(__name__)
@@ -383,9 +391,11 @@ async def _wire_jobs(
     stack.push_async_callback(companions.aclose)
     directory = settings.files_dir / "jobs"
     runtime_dir = stack.enter_context(directories.runtime_dir(settings.data_dir))
-    logs = LogStore(directory, tenure=tenure)
+    bucket = await _bucket(settings)
+    archived = await _wire_archived(stack, settings, store, live, bucket)
+    logs = LogStore(directory, elsewhere=archived, tenure=tenure)
     stack.push_async_callback(logs.aclose)
-    results = ResultFiles(directory)
+    results = ResultFiles(directory, elsewhere=archived)
     stack.push_async_callback(results.aclose)
     exports = await stack.enter_async_context(Exports(results, settings.data_dir / "exports"))
     jobs = Jobs(store=store, live=live, logs=logs)
@@ -460,6 +470,7 @@ async def _wire_jobs(
             aside=settings.files_dir / "orphaned",
             instance=instance,
             rules=settings.retention,
+            archived=archived,
             clock=clock,
             not_before=clock.trusted_from,
         )
@@ -467,6 +478,20 @@ async def _wire_jobs(
     disk = await stack.enter_async_context(
         DiskGuard(settings.files_dir, min_free=settings.min_free_bytes)
     )
+    if bucket is not None:
+        await stack.enter_async_context(
+            Archivist(
+                ledger=store,
+                bucket=bucket,
+                archived=archived,
+                logs=logs,
+                disk=disk,
+                root=directory,
+                instance=instance,
+                rules=settings.archive_rules,
+                clock=clock,
+            )
+        )
     admission = Admission(store=store, instance=instance, disk=disk)
     await admission.load()
     submit = SubmitService(
@@ -532,6 +557,48 @@ async def _wire_jobs(
         operation(OperationServicer(operators)),
     ]
     return services, recovery, admission
+
+
+async def _wire_archived(
+    stack: AsyncExitStack,
+    settings: ServerSettings,
+    store: SqlStore,
+    live: LiveJobs,
+    bucket: Bucket | None,
+) -> ArchivedFiles:
+    """What ended jobs have in object storage; also where there is none now, but was before."""
+    cache = await stack.enter_async_context(
+        Cache(
+            settings.data_dir / "cache",
+            max_bytes=settings.archive_cache_bytes,
+            min_free=settings.min_free_bytes,
+        )
+    )
+    # what is on its way ends with the server: nobody waits for it any more
+    background = await stack.enter_async_context(Background(within=0))
+    return ArchivedFiles(ledger=store, bucket=bucket, cache=cache, live=live, background=background)
+
+
+async def _bucket(settings: ServerSettings) -> Bucket | None:
+    """Object storage, unless there is none; the server starts while it is only away."""
+    place = settings.archive
+    if place is None:
+        return None
+    try:
+        from entrance_server.archive.bucket import Bucket
+    except ImportError:
+        raise StartError(
+            "archive_url needs the extra s3: install entrance[server,s3], or leave it out."
+        ) from None
+    bucket = Bucket(place)
+    try:
+        async with asyncio.timeout(ARCHIVE_CHECK):
+            await bucket.check()
+    except BucketRefused as error:
+        raise StartError(str(error)) from None
+    except (BucketUnavailable, TimeoutError) as error:
+        log.warning("object storage is away", place=str(place), error=str(error))
+    return bucket
 
 
 def _file_limits(settings: ServerSettings) -> FileLimits:

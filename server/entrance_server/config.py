@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,12 +17,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from entrance_server.archive import Place
 from entrance_server.domain.addresses import LOOPBACK
 from entrance_server.domain.run_policy import RETRIES_MOST, RunPolicies, RunPolicy
 from entrance_server.engines.connections import Connection
 from entrance_server.engines.isolation import Level, Limits, Wanted
 from entrance_server.preprocess import PreprocessSettings
 from entrance_server.scheduling import GroupLimits, GroupRule, LimitRules
+from entrance_server.service.archivist import ArchiveRules
 from entrance_server.service.retention import RetentionRules
 from entrance_server.service.retries import ENGINE_DIED, ENGINE_LOST, ENGINE_REFUSED, Retries
 
@@ -183,7 +185,29 @@ class ServerSettings(BaseSettings):
     history_age: Seconds | None = None
     """Seconds after a job's end when the job itself is forgotten; unset keeps it."""
     retention_interval: Seconds = 60.0
-    """Seconds between two looks for what is to be removed."""
+    """Seconds between two looks for what is to be removed, or to be brought to object storage."""
+
+    archive_url: str = ""
+    """Object storage for logs and results of ended jobs, as `s3://bucket/prefix`; empty is none.
+    All servers of a store have the same."""
+    archive_endpoint: str = ""
+    """The URL of a service with the interface of S3; empty means that of AWS, or the one in
+    `AWS_ENDPOINT_URL`."""
+    archive_region: str = ""
+    """The region of the bucket; empty means the one in `AWS_REGION`."""
+    archive_access_key_id: str = ""
+    """The id of the key for object storage; empty means what AWS's variables of the environment, or
+    the role of the machine, give."""
+    archive_secret_access_key: SecretStr | None = None
+    """The secret of that key."""
+    archive_after: Annotated[float, Field(ge=0)] = 60.0
+    """Seconds after a job's end, at least, when its log and results are brought there."""
+    archive_local_age: Annotated[float, Field(ge=0)] | None = None
+    """Seconds after a job's end when what is there is removed here; unset is when the disk has less
+    than twice `min_free_bytes` left, and then it is removed in any case."""
+    archive_cache_bytes: PositiveInt = 10 * 1024**3
+    """Bytes of `cache` in the data directory, where copies of what is only there are kept while
+    they are read; a larger file is kept alone."""
 
     preprocess: PreprocessSettings = PreprocessSettings()
     """What is done to the code before it runs."""
@@ -280,6 +304,28 @@ class ServerSettings(BaseSettings):
         )
 
     @property
+    def archive(self) -> Place | None:
+        """Where logs and results of ended jobs go; None is nowhere."""
+        if not self.archive_url:
+            return None
+        return Place.of(
+            self.archive_url,
+            endpoint=self.archive_endpoint,
+            region=self.archive_region,
+            access_key_id=self.archive_access_key_id,
+            secret_access_key=self.archive_secret_access_key,
+        )
+
+    @property
+    def archive_rules(self) -> ArchiveRules:
+        """When they go there, and from here."""
+        return ArchiveRules(
+            after=timedelta(seconds=self.archive_after),
+            local_age=_duration(self.archive_local_age),
+            interval=timedelta(seconds=self.retention_interval),
+        )
+
+    @property
     def retries(self) -> Retries:
         """Which failed tries are followed by another one, and when."""
         return Retries(
@@ -287,6 +333,13 @@ class ServerSettings(BaseSettings):
             first_delay=timedelta(seconds=self.retry_delay),
             most_delay=timedelta(seconds=self.retry_delay_most),
         )
+
+    @field_validator("archive_url")
+    @classmethod
+    def _names_a_bucket(cls, url: str) -> str:
+        if url:
+            Place.of(url)
+        return url
 
     @classmethod
     def settings_customise_sources(

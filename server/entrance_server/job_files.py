@@ -1,14 +1,45 @@
-"""The directories of jobs as a whole: found, measured, removed. Everything here blocks."""
+"""The directories of jobs as a whole: found, measured, removed. Every function here blocks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from entrance_server.domain import ids
+
+
+class Elsewhere(Protocol):
+    """Files of ended jobs that are not in the jobs' directories any more.
+
+    Files are named by their paths below a job's directory, with `/`. Every method raises
+    Unavailable where there are such files, and they can't be had now.
+    """
+
+    async def fetch(self, task_id: int, names: Collection[str]) -> Path | None:
+        """A directory that has copies of some files of a job now; None where there are none.
+
+        Copies may go at any time; one that was opened can be read to its end.
+        """
+
+    async def modify_times(self, task_id: int) -> Mapping[str, datetime]:
+        """When each file of a job was made; nothing where there are none."""
+
+
+def names(root: Path, task_id: int) -> Sequence[str]:
+    """The regular files of a job, by their paths below its directory."""
+    directory = root / ids.directory_of(task_id)
+    return [
+        os.path.relpath(os.path.join(folder, name), directory)
+        for folder, _, files in os.walk(directory)
+        for name in sorted(files)
+        if stat.S_ISREG(os.lstat(os.path.join(folder, name)).st_mode)
+    ]
 
 
 def size(root: Path, task_id: int) -> int:

@@ -145,6 +145,12 @@ ROWS: Mapping[str, Mapping[str, Sequence[Row]]] = {
         ],
     },
     "0003": {
-        "archives": [{"task_id": 7, "key": "0/7-a1b2c3d4", "files": '[["log",9,1000000]]'}],
+        "archives": [
+            {
+                "task_id": 7,
+                "key": "0/7-a1b2c3d4",
+                "files": '[["log",9,"1970-01-01T00:00:04+00:00"]]',
+            }
+        ],
     },
 }

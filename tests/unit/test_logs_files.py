@@ -17,6 +17,7 @@ from entrance_server.logs.files import (
     LogWriter,
     after_newline,
     last_record,
+    read_end,
     read_slice,
 )
 from entrance_server.logs.journal import Record
@@ -35,8 +36,20 @@ def write(directory: Path, *appends: bytes) -> None:
     writer.close()
 
 
+def part_of(directory: Path, from_line: int, max_lines: int, max_bytes: int) -> LogSlice:
+    part = read_slice(directory, from_line, max_lines, max_bytes)
+    assert part is not None
+    return part
+
+
+def end_of(directory: Path) -> Record:
+    last = last_record(directory)
+    assert last is not None
+    return last
+
+
 def everything(directory: Path) -> bytes:
-    return read_slice(directory, 1, max_lines=2**62, max_bytes=2**30).text
+    return part_of(directory, 1, 2**62, 2**30).text
 
 
 @given(
@@ -51,7 +64,7 @@ def test_any_part_is_read_as_it_was_written(
     lines = [line for append in appends for line in append]
     with TemporaryDirectory() as name:
         write(Path(name), *(b"".join(append) for append in appends))
-        part = read_slice(Path(name), from_line, max_lines=max_lines, max_bytes=max_bytes)
+        part = part_of(Path(name), from_line, max_lines, max_bytes)
     wanted = lines[from_line - 1 :][:max_lines]
     while len(wanted) > 1 and sum(map(len, wanted)) > max_bytes:
         wanted.pop()
@@ -68,13 +81,13 @@ def test_a_newline_is_found_by_its_number(text: bytes, number: int) -> None:
 def test_a_line_is_found_in_an_append_of_many_megabytes(tmp_path: Path) -> None:
     lines = [b"%07d\n" % number for number in range(1, 200_001)]
     write(tmp_path, b"first\n", b"".join(lines), b"last\n")
-    part = read_slice(tmp_path, 150_000, max_lines=2, max_bytes=100)
+    part = part_of(tmp_path, 150_000, 2, 100)
     assert part.text == b"0149999\n0150000\n"
 
 
 def test_a_line_longer_than_the_limit_is_read_whole(tmp_path: Path) -> None:
     write(tmp_path, b"x" * 1000 + b"\n" + b"y\n")
-    assert read_slice(tmp_path, 1, max_lines=9, max_bytes=10).text == b"x" * 1000 + b"\n"
+    assert part_of(tmp_path, 1, 9, 10).text == b"x" * 1000 + b"\n"
 
 
 def test_a_log_goes_on_after_it_was_closed(tmp_path: Path) -> None:
@@ -89,11 +102,11 @@ def test_a_log_goes_on_after_it_was_closed(tmp_path: Path) -> None:
     assert everything(tmp_path) == b"a\nb\nc\n"
 
 
-def test_a_missing_log_is_empty(tmp_path: Path) -> None:
-    assert last_record(tmp_path / "none") == Record(0, 0, 0, 0)
-    assert everything(tmp_path / "none") == b""
+def test_there_is_no_log_without_both_files(tmp_path: Path) -> None:
+    assert last_record(tmp_path / "none") is None
     (tmp_path / TEXT).write_bytes(b"never shown\n")
-    assert everything(tmp_path) == b""
+    assert read_slice(tmp_path, 1, 1, 1) is None
+    assert read_end(tmp_path, max_bytes=1) is None
 
 
 def test_text_without_a_record_is_not_shown_and_is_cut(tmp_path: Path) -> None:
@@ -130,7 +143,7 @@ def test_records_whose_text_a_power_cut_took_do_not_count(
         write(directory, *lines)
         os.truncate(directory / TEXT, size)
         assert everything(directory) == kept
-        assert last_record(directory).end_offset == len(kept)
+        assert end_of(directory).end_offset == len(kept)
         write(directory, b"next\n")
         assert everything(directory) == kept + b"next\n"
 

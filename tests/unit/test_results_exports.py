@@ -268,7 +268,7 @@ async def test_a_full_disk_is_unavailable_and_leaves_no_file(place: Place) -> No
 
 async def test_a_table_that_is_gone_is_unavailable(place: Place) -> None:
     table = place.put(pa.table({"n": [1]}))
-    place.files.path(JOB, table).unlink()
+    (await place.files.located(JOB, table)).unlink()
     with pytest.raises(ResultUnavailable):
         async for _ in place.exports.workbook(JOB, table, sheet_name="x", null="", limit=None):
             pass

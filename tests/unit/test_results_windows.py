@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -65,7 +66,7 @@ async def read(
 def test_a_window_is_what_stands_there(
     root: Path, start: int, length: int, first: int, width: int
 ) -> None:
-    path = ResultFiles(root).path(JOB, RESULT)
+    path = asyncio.run(ResultFiles(root).located(JOB, RESULT))
     found = tables.window(
         path, range(start, start + length), slice(first, first + width), 10**6, None
     )
@@ -101,14 +102,14 @@ async def test_a_cell_may_be_too_large(files: ResultFiles) -> None:
 
 
 async def test_a_result_is_as_old_as_its_file(files: ResultFiles) -> None:
-    os.utime(files.path(JOB, RESULT), (1_700_000_000.5, 1_700_000_000.5))
+    os.utime((await files.located(JOB, RESULT)), (1_700_000_000.5, 1_700_000_000.5))
     (time,) = await files.modify_times(JOB, [RESULT])
     assert time.timestamp() == 1_700_000_000.5
 
 
 async def test_a_file_is_sent_as_it_is(files: ResultFiles) -> None:
     sent = b"".join([piece async for piece in files.stream_file(JOB, RESULT)])
-    assert sent == files.path(JOB, RESULT).read_bytes()
+    assert sent == (await files.located(JOB, RESULT)).read_bytes()
     assert pq.read_table(pa.BufferReader(sent)) == TABLE
 
 

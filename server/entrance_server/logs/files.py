@@ -14,6 +14,7 @@ from entrance_server.logs.journal import EMPTY, Journal, Record, write_all
 
 TEXT = "log"
 JOURNAL = "log.idx"
+NAMES = (TEXT, JOURNAL)
 _PIECE = 256 * 1024  # bytes of text that are searched at a time
 
 
@@ -92,23 +93,27 @@ class LogWriter:
         os.ftruncate(self._text, self.last.end_offset)
 
 
-def last_record(directory: Path) -> Record:
-    """How far the log in a directory has come."""
+def last_record(directory: Path) -> Record | None:
+    """How far the log in a directory has come; None where there is no log, here and below."""
     with _reading(directory) as log:
-        return EMPTY if log is None else log.last
+        return None if log is None else log.last
 
 
-def read_slice(directory: Path, from_line: int, *, max_lines: int, max_bytes: int) -> LogSlice:
+def read_slice(directory: Path, from_line: int, max_lines: int, max_bytes: int) -> LogSlice | None:
     """Lines of the log in a directory; none past the end, else one at least."""
     with _reading(directory) as log:
-        text = b"" if log is None else log.lines(from_line, max_lines, max_bytes)
+        if log is None:
+            return None
+        text = log.lines(from_line, max_lines, max_bytes)
     return LogSlice(from_line, text.count(b"\n"), text)
 
 
-def read_end(directory: Path, *, max_bytes: int) -> LogSlice:
+def read_end(directory: Path, max_bytes: int) -> LogSlice | None:
     """The last whole lines of the log in a directory, as many as the limit allows."""
     with _reading(directory) as log:
-        text, last = (b"", EMPTY) if log is None else (log.end(max_bytes), log.last)
+        if log is None:
+            return None
+        text, last = log.end(max_bytes), log.last
     count = text.count(b"\n")
     return LogSlice(last.end_line - count + 1, count, text)
 
@@ -203,7 +208,7 @@ def _reading(directory: Path) -> Iterator[_LogReader | None]:
     """Opens a log to read; None where there is none."""
     with contextlib.ExitStack() as opened:
         descriptors = []
-        for name in (TEXT, JOURNAL):
+        for name in NAMES:
             try:
                 descriptor = _open(directory / name, os.O_RDONLY)
             except FileNotFoundError:

@@ -14,10 +14,11 @@ from typing import ParamSpec, Self, TypeVar
 
 from entrance_server import threads
 from entrance_server.domain import ids
+from entrance_server.job_files import Elsewhere
 from entrance_server.logs import files
 from entrance_server.logs.files import LogSlice, LogWriter
 from entrance_server.logs.followers import Follower, Followers
-from entrance_server.logs.journal import Record
+from entrance_server.logs.journal import EMPTY, Record
 from entrance_server.tenure import Tenure
 
 P = ParamSpec("P")
@@ -48,11 +49,13 @@ class LogStore:
         self,
         root: Path,
         *,
+        elsewhere: Elsewhere | None = None,
         workers: int = 4,
         max_open: int = 256,
         tenure: Tenure | None = None,
     ) -> None:
         self._root = root
+        self._elsewhere = elsewhere
         self._tenure = tenure or Tenure()
         self._max_open = max_open
         self._slots: OrderedDict[int, _Slot] = OrderedDict()  # least lately used first
@@ -114,18 +117,20 @@ class LogStore:
         """Lines from one on (1 and less is the first), as many as both limits allow.
 
         There is at least one where there is any; past the end there is none.
+
+        Raises:
+            LogUnavailable, Unavailable: the log can't be read now.
         """
-        return await self._run(
-            files.read_slice,
-            self._directory(task_id),
-            max(from_line, 1),
-            max_lines=max_lines,
-            max_bytes=max_bytes,
+        first = max(from_line, 1)
+        found = await self._read(
+            task_id, lambda log: files.read_slice(log, first, max_lines, max_bytes)
         )
+        return found or LogSlice(first, 0, b"")
 
     async def read_end(self, task_id: int, *, max_bytes: int) -> LogSlice:
         """The last whole lines, as many as the limit allows; a line has 64 KiB at most."""
-        return await self._run(files.read_end, self._directory(task_id), max_bytes=max_bytes)
+        found = await self._read(task_id, lambda log: files.read_end(log, max_bytes))
+        return found or LogSlice(1, 0, b"")
 
     def follow(self, task_id: int) -> AbstractContextManager[Follower]:
         """Gives a follower, whose `wait` returns when a line is there."""
@@ -169,7 +174,18 @@ class LogStore:
         slot = self._slots.get(task_id)
         if slot is not None and slot.writer is not None:
             return slot.writer.last
-        return await self._run(files.last_record, self._directory(task_id))
+        return await self._read(task_id, files.last_record) or EMPTY
+
+    async def _read(self, task_id: int, read: Callable[[Path], T | None]) -> T | None:
+        """What `read` finds in the directory of a log, wherever that is; None where it is not."""
+        found = await self._run(read, self._directory(task_id))
+        if found is None and self._elsewhere is not None:
+            directory = await self._elsewhere.fetch(task_id, files.NAMES)
+            if directory is not None:
+                found = await self._run(read, directory)
+                if found is None:
+                    raise LogUnavailable(f"the copy of log {task_id} went before it was read")
+        return found
 
     @contextlib.asynccontextmanager
     async def _slot(self, task_id: int) -> AsyncIterator[_Slot]:

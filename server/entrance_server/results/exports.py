@@ -53,7 +53,7 @@ class Exports:
             ResultUnavailable: the table can't be read.
         """
         made = csv_files.pieces(
-            self._files.path(task_id, table),
+            await self._files.located(task_id, table),
             [column.name for column in table.columns],
             separator=separator,
             null=null,
@@ -72,7 +72,7 @@ class Exports:
             ResultUnavailable: the table can't be read, or the disk is full.
         """
         made = workbooks.pieces(
-            self._files.path(task_id, table),
+            await self._files.located(task_id, table),
             [column.name for column in table.columns],
             scratch=self._directory,
             sheet_name=sheet_name,

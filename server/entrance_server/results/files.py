@@ -22,6 +22,7 @@ from entrance_server import threads
 from entrance_server.domain import ids
 from entrance_server.domain.job import ResultSet, ResultType
 from entrance_server.domain.sizes import spoken
+from entrance_server.job_files import Elsewhere
 from entrance_server.results import tables
 
 P = ParamSpec("P")
@@ -53,8 +54,9 @@ class ResultUnavailable(Exception):
 class ResultFiles:
     """Result sets of jobs in files below a directory: tables as Parquet, others as they are."""
 
-    def __init__(self, root: Path, *, workers: int = 4) -> None:
+    def __init__(self, root: Path, *, elsewhere: Elsewhere | None = None, workers: int = 4) -> None:
         self._root = root
+        self._elsewhere = elsewhere
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="results")
 
     async def __aenter__(self) -> Self:
@@ -143,7 +145,7 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        path = self.path(task_id, result)
+        path = await self.located(task_id, result)
         return await self._run(tables.page, path, offset, limit, max_bytes)
 
     async def read_window(
@@ -162,7 +164,7 @@ class ResultFiles:
             PageTooLarge: they are more than `max_bytes`, or a cell has more characters than that.
             ResultUnavailable: the file can't be read.
         """
-        path = self.path(task_id, result)
+        path = await self.located(task_id, result)
         return await self._run(tables.window, path, rows, columns, max_bytes, max_cell)
 
     async def modify_times(self, task_id: int, results: Sequence[ResultSet]) -> Sequence[datetime]:
@@ -171,7 +173,17 @@ class ResultFiles:
         Raises:
             ResultUnavailable: a file is gone.
         """
-        return await self._run(_modify_times, [self.path(task_id, one) for one in results])
+        try:
+            return await self._run(_modify_times, [self._path(task_id, one) for one in results])
+        except ResultUnavailable as error:
+            elsewhere = self._elsewhere
+            times = await elsewhere.modify_times(task_id) if elsewhere is not None else {}
+            if not times:
+                raise
+            try:
+                return [times[_name(one)] for one in results]
+            except KeyError:
+                raise error from None
 
     async def read_bytes(self, task_id: int, result: ResultSet, offset: int, size: int) -> bytes:
         """A part of a result's content; empty past the end.
@@ -179,7 +191,8 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        return await self._run(_read_bytes, self.path(task_id, result), offset, size)
+        path = await self.located(task_id, result)
+        return await self._run(_read_bytes, path, offset, size)
 
     async def stream(
         self, task_id: int, result: ResultSet, offset: int
@@ -192,7 +205,7 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        path = self.path(task_id, result)
+        path = await self.located(task_id, result)
         is_table = result.type is ResultType.TABLE
         pieces = tables.arrow_stream(path, offset) if is_table else _pieces(path, offset)
         async with aclosing(self._sent(pieces)) as sent:
@@ -205,7 +218,8 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        async with aclosing(self._sent(_pieces(self.path(task_id, result), 0))) as sent:
+        path = await self.located(task_id, result)
+        async with aclosing(self._sent(_pieces(path, 0))) as sent:
             async for piece in sent:
                 yield piece
 
@@ -229,9 +243,25 @@ class ResultFiles:
     def _directory(self, task_id: int) -> Path:
         return self._root / ids.directory_of(task_id) / _DIRECTORY
 
-    def path(self, task_id: int, result: ResultSet) -> Path:
-        """Where a result's file is; for those of this package alone."""
+    async def located(self, task_id: int, result: ResultSet) -> Path:
+        """Where a result's file is now; for those of this package alone.
+
+        Raises:
+            ResultUnavailable, Unavailable: it is nowhere, or can't be had now.
+        """
+        path = self._path(task_id, result)
+        if self._elsewhere is None or await self._run(path.exists):
+            return path
+        copies = await self._elsewhere.fetch(task_id, [_name(result)])
+        return path if copies is None else copies / _name(result)
+
+    def _path(self, task_id: int, result: ResultSet) -> Path:
         return self._directory(task_id) / result.file_name
+
+
+def _name(result: ResultSet) -> str:
+    """The path of a result's file below the job's directory."""
+    return f"{_DIRECTORY}/{result.file_name}"
 
 
 def _adopt(staging: Path, target: Path, result: ResultSet, max_bytes: int | None) -> ResultSet:

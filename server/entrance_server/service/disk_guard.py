@@ -55,6 +55,11 @@ class DiskGuard:
         """Whether less is left than is kept for the jobs that there are."""
         return self._left < self._min_free
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it is about to be low, so that it is time to make room."""
+        return self._left < 2 * self._min_free
+
     def check(self) -> None:
         """Lets a new job in.
 

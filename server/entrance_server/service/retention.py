@@ -13,7 +13,9 @@ from typing import Self
 import structlog
 
 from entrance_server import job_files
+from entrance_server.archive import BucketUnavailable
 from entrance_server.logs import LogStore, LogUnavailable
+from entrance_server.service.archived import ArchivedFiles
 from entrance_server.service.job_log import utc_now
 from entrance_server.service.live import LiveJobs
 from entrance_server.store.port import Ledger, StoredFiles, StoreUnavailable
@@ -66,6 +68,7 @@ class Retention:
         aside: Path,
         instance: str,
         rules: RetentionRules,
+        archived: ArchivedFiles | None = None,
         clock: Callable[[], datetime] = utc_now,
         not_before: datetime | None = None,
     ) -> None:
@@ -76,6 +79,7 @@ class Retention:
         self._aside = aside
         self._instance = instance
         self._rules = rules
+        self._archived = archived
         self._clock = clock
         self._not_before = not_before
         self._next_sweep = clock()
@@ -174,6 +178,11 @@ class Retention:
 
     async def _delete(self, task_ids: Collection[int]) -> int:
         """Removes the files of marked jobs; of how many. What can't be removed now stays marked."""
+        gone = await self._delete_archived(await self._delete_local(task_ids))
+        await self._ledger.forget_files(gone)
+        return len(gone)
+
+    async def _delete_local(self, task_ids: Collection[int]) -> Sequence[int]:
         gone = []
         for task_id in task_ids:
             try:
@@ -182,8 +191,18 @@ class Retention:
                 gone.append(task_id)
             except (LogUnavailable, OSError) as error:
                 log.error("files not removed", task_id=task_id, error=str(error))
-        await self._ledger.forget_files(gone)
-        return len(gone)
+        return gone
+
+    async def _delete_archived(self, task_ids: Sequence[int]) -> Sequence[int]:
+        if self._archived is None:
+            return task_ids
+        for count, task_id in enumerate(task_ids):
+            try:
+                await self._archived.remove(task_id)
+            except BucketUnavailable as error:  # it would say so of the others too
+                log.error("archived files not removed", task_id=task_id, error=str(error))
+                return task_ids[:count]
+        return task_ids
 
     async def _sweep(self) -> None:
         """Removes directories that no row tells of."""

@@ -70,6 +70,7 @@ class SqlLedger(ABC):
 
         def forget(connection: Connection) -> None:
             connection.execute(statements.FORGET_FILES, {"p_task_ids": list(task_ids)})
+            connection.execute(statements.FORGET_ARCHIVES, {"p_task_ids": list(task_ids)})
 
         await self._write(forget)
 

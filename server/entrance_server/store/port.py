@@ -136,6 +136,62 @@ class Ledger(Protocol):
         """The greatest number of a job; 0 when there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """A file of an ended job; its name is its path below the job's directory, with `/`."""
+
+    name: str
+    size: int
+    modify_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where in object storage the files of a job are: all below `key`.
+
+    `files` is None until all of them are there; some may be.
+    """
+
+    key: str
+    files: Sequence[ArchivedFile] | None
+
+
+class ArchiveLedger(Protocol):
+    """Which ended jobs of an instance have their files in object storage.
+
+    They get there in two steps, so that a server which ends between them leaves nothing unknown
+    there: `begin_archive`, and `finish_archive` when all objects are there. `Ledger.forget_files`
+    forgets them.
+
+    Every method raises StoreUnavailable when the store does not answer.
+    """
+
+    async def unarchived_files(
+        self, instance: str, *, ended_before: datetime, limit: int
+    ) -> Sequence[StoredFiles]:
+        """Measured files that are not all in object storage, by the time of the jobs' ends."""
+
+    async def begin_archive(self, task_id: int, key: str) -> str | None:
+        """Keeps below which key the objects of a job will be, and gives it.
+
+        One that was kept before stays. None, and nothing kept, where the files were removed.
+        """
+
+    async def finish_archive(self, task_id: int, files: Sequence[ArchivedFile]) -> None:
+        """Keeps which objects there are, unless the files were removed meanwhile."""
+
+    async def archive_of(self, task_id: int) -> Archive | None:
+        """What there is, or may be, of a job in object storage; None for nothing."""
+
+    async def local_copies(
+        self, instance: str, *, ended_before: datetime, limit: int
+    ) -> Sequence[StoredFiles]:
+        """Files that are in object storage and here, by the time of the jobs' ends."""
+
+    async def forget_local(self, task_ids: Collection[int]) -> None:
+        """Keeps that the files of such jobs are not here any more."""
+
+
 class Members(Protocol):
     """The servers that share the store. Each owns the jobs and sessions that it acts for.
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,6 +25,7 @@ from entrance_server.domain.job import (
     SessionRecord,
 )
 from entrance_server.domain.users import LoginSession, Token, User
+from entrance_server.store.port import Archive, ArchivedFile
 
 _SET_BY_SERVICE = frozenset({"requestIP"})  # keys of `source` that are not the caller's own
 
@@ -279,3 +281,18 @@ def owner_from(row: Row[Any]) -> Owner:
         is_alive=bool(row.is_alive),
         end_time=row.end_time,
     )
+
+
+def archive_from(row: Row[Any]) -> Archive:
+    """What a row of `archives` tells."""
+    if row.files is None:
+        return Archive(row.key, None)
+    return Archive(
+        row.key,
+        [ArchivedFile(name, size, datetime.fromisoformat(time)) for name, size, time in row.files],
+    )
+
+
+def archived_file_row(file: ArchivedFile) -> list[object]:
+    """How a row of `archives` tells of a file."""
+    return [file.name, file.size, file.modify_time.isoformat()]

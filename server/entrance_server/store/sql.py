@@ -26,6 +26,7 @@ from entrance_server.domain.job import (
 from entrance_server.domain.status import JobStatus, may_follow
 from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store import rows, statements
+from entrance_server.store.archives import SqlArchives
 from entrance_server.store.connect import (
     Engines,
     is_shared,
@@ -58,7 +59,7 @@ class _Connected:
     listener: Listener | None
 
 
-class SqlStore(SqlLedger, SqlMembers):
+class SqlStore(SqlLedger, SqlArchives, SqlMembers):
     """A store in the database of a URL such as `sqlite:////var/lib/entrance/entrance.db`.
 
     One thread writes and commits all waiting changes together; a few threads read.

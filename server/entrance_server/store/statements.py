@@ -14,6 +14,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    TextClause,
     and_,
     bindparam,
     case,
@@ -34,8 +35,11 @@ from sqlalchemy import (
 from entrance_server.domain.status import ACTIVE
 from entrance_server.store.port import JobFilter
 from entrance_server.store.schema import (
+    ARCHIVED_AND_LOCAL,
+    UNARCHIVED,
     Duration,
     JsonText,
+    archives,
     database_now,
     instances,
     jobs,
@@ -202,6 +206,16 @@ _with_files = (
     jobs.c.end_time.is_not(None),
 )
 
+
+def _of_queue(condition: TextClause) -> Select[Any]:
+    return (
+        select(jobs.c.task_id, jobs.c.stored_bytes)
+        .where(jobs.c.instance == _instance, jobs.c.end_time < _ended_before, condition)
+        .order_by(jobs.c.end_time)
+        .limit(bindparam("p_limit"))
+    )
+
+
 # What their files take in all, as far as that is known.
 STORED_BYTES = select(func.coalesce(func.sum(jobs.c.stored_bytes), 0)).where(*_with_files)
 
@@ -256,7 +270,53 @@ REMOVALS = (
 FORGET_FILES = (
     update(jobs)
     .where(jobs.c.task_id.in_(_task_ids), jobs.c.end_time.is_not(None))
-    .values(has_files=False, stored_bytes=0)
+    .values(has_files=False, stored_bytes=0, has_local=False)
+)
+
+# Forgets what jobs had in object storage.
+FORGET_ARCHIVES = delete(archives).where(archives.c.task_id.in_(_task_ids))
+
+# Files that are not all in object storage.
+UNARCHIVED_FILES = _of_queue(UNARCHIVED)
+
+# Files that are in object storage and here.
+LOCAL_COPIES = _of_queue(ARCHIVED_AND_LOCAL)
+
+# Which jobs have ended and have files that were not removed.
+JOBS_WITH_FILES = select(jobs.c.task_id).where(
+    jobs.c.task_id.in_(_task_ids),
+    jobs.c.has_files.is_(true()),
+    jobs.c.end_time.is_not(None),
+    jobs.c.removed_time.is_(None),
+)
+
+# What jobs have in object storage.
+GET_ARCHIVES = select(archives).where(archives.c.task_id.in_(_task_ids))
+
+# Notes where a job's objects will be.
+ADD_ARCHIVE = insert(archives)
+
+# Notes that a job's objects are there.
+FINISH_ARCHIVE = (
+    update(archives)
+    .where(archives.c.task_id == bindparam("p_key"))
+    .values(files=bindparam("p_files", type_=archives.c.files.type))
+)
+
+# Notes that jobs have their files in object storage.
+MARK_ARCHIVED = (
+    update(jobs)
+    .where(
+        jobs.c.task_id.in_(_task_ids), jobs.c.end_time.is_not(None), jobs.c.removed_time.is_(None)
+    )
+    .values(archive_time=_now)
+)
+
+# Notes that jobs have their files in object storage alone.
+FORGET_LOCAL = (
+    update(jobs)
+    .where(jobs.c.task_id.in_(_task_ids), jobs.c.archive_time.is_not(None))
+    .values(has_local=False)
 )
 
 # Forgets jobs that ended before a time and have no files.

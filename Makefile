@@ -10,6 +10,7 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 IMAGE := build/protos.binpb
 BASELINE := protos/baseline.binpb
+IMAGE_EXTRAS := server gateway postgres s3 adbc trino sandbox
 DEMO ?= entrance.cli.demo
 MINUTES ?= 5
 SEED ?=
@@ -69,6 +70,7 @@ lock: $(INSTALLED)  ## Write the locks anew; UPGRADE=--upgrade takes newer versi
 		-o requirements.lock
 	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
 	$(COMPILE) --group bench --constraint requirements.lock -o requirements-bench.lock
+	$(COMPILE) $(addprefix --extra ,$(IMAGE_EXTRAS)) --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
 
 clean:  ## Remove what make, the tools and the demo left
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

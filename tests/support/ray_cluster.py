@@ -43,6 +43,7 @@ class RayCluster:
                 env=environment,
             )
         self.address = ""
+        self.lives = True
 
     def wait_until_ready(self) -> None:
         """Waits for the address."""
@@ -54,6 +55,7 @@ class RayCluster:
 
     def kill_head(self) -> None:
         """Ends the process that knows of all nodes and actors."""
+        self.lives = False
         self._ask("kill_head")
 
     def add_node(self) -> int:

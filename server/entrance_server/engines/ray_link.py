@@ -15,7 +15,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-CONNECT_TIMEOUT = 60.0  # seconds
+CONNECT_TIMEOUT = 20.0  # seconds
 CLOSE_TIMEOUT = 2.0  # seconds
 RETRY_INTERVAL = 2.0  # seconds
 LINE_MOST = 1024 * 1024  # bytes

@@ -21,6 +21,7 @@ RAY_CORES = f"{RAY}cores"
 RAY_MEMORY = f"{RAY}memory"
 
 _BYTES = TypeAdapter(ByteSize)
+_SHORT = re.compile(r"([kmgt])i?$", re.IGNORECASE)
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -119,7 +120,12 @@ def asked_of_ray(options: Mapping[str, str]) -> tuple[float, int]:
     """The cores and the bytes of memory that startup settings, which were checked, ask Ray for."""
     cores = options.get(RAY_CORES) or _value(options, ".cores") or "1"
     memory = options.get(RAY_MEMORY) or _value(options, ".memory_limit") or "0"
-    return float(cores), int(_BYTES.validate_python(memory))
+    return float(cores), _size(memory)
+
+
+def _size(text: str) -> int:
+    # as engines read sizes: `4g` is 4 GiB
+    return int(_BYTES.validate_python(_SHORT.sub(r"\1iB", text.strip())))
 
 
 def _value(options: Mapping[str, str], ending: str) -> str | None:
@@ -163,7 +169,7 @@ def _cores_problem(text: str) -> str | None:
 
 def _size_problem(text: str) -> str | None:
     try:
-        _BYTES.validate_python(text)
+        _size(text)
     except ValueError:
         return f"must be a size such as 512MiB or 2GB, not {text[:80]!r}"
     return None

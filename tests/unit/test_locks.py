@@ -14,7 +14,8 @@ from packaging.utils import canonicalize_name
 from tests.support.locks import Pin, asked_for, needed, pins_in
 
 ROOT = Path(__file__).parents[2]
-LOCKS = {path.name: pins_in(path.read_text()) for path in ROOT.glob("requirements*.lock")}
+_FILES = [*ROOT.glob("requirements*.lock"), ROOT / "deploy" / "requirements.lock"]
+LOCKS = {str(path.relative_to(ROOT)): pins_in(path.read_text()) for path in _FILES}
 MAIN = "requirements.lock"
 LEFT_OUT = {"pyspark-client"}  # of which `pyspark` has all, under the same name of the package
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

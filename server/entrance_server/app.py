@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.endings import Endings
 from entrance_server.service.execution import Executor
 from entrance_server.service.files import FileLimits, FileService
+from entrance_server.service.group_places import GroupPlaces
 from entrance_server.service.history import HistoryService
 from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
@@ -103,6 +105,7 @@ from entrance_server.service.submit import SubmitService
 from entrance_server.service.timeouts import Timeouts
 from entrance_server.service.tokens import ADMIN_USER, ensure_administrator
 from entrance_server.store import SqlStore
+from entrance_server.store.groups import freed_in
 from entrance_server.store.listener import MISSED
 from entrance_server.store.members import LEFT
 from entrance_server.store.port import NameTaken, SchemaTooNew, Store, StoreUnavailable
@@ -422,6 +425,7 @@ async def _wire_jobs(
     steering = Steering(
         jobs=jobs, store=store, job_log=job_log, runs=runs, kill_grace=settings.kill_grace
     )
+    scheduler = Scheduler(limits=settings.limit_rules, max_running=settings.max_running)
     executor = Executor(
         jobs=jobs,
         logs=logs,
@@ -449,8 +453,8 @@ async def _wire_jobs(
             clock=clock,
         ),
         steering=steering,
+        places=GroupPlaces(store=store, scheduler=scheduler),
     )
-    scheduler = Scheduler(limits=settings.limit_rules, max_running=settings.max_running)
     background = Background()
     dispatcher = await stack.enter_async_context(
         Dispatcher(
@@ -458,8 +462,10 @@ async def _wire_jobs(
             executor=executor,
             timeouts=Timeouts(policies=policies, steering=steering, background=background),
             live=live,
+            shares_groups=store.is_shared,
         )
     )
+    store.hear(partial(_open_groups, dispatcher))
     await stack.enter_async_context(background)  # left before the runs are, so that kills can end
     await stack.enter_async_context(
         Retention(
@@ -599,6 +605,14 @@ async def _bucket(settings: ServerSettings) -> Bucket | None:
     except (BucketUnavailable, TimeoutError) as error:
         log.warning("object storage is away", place=str(place), error=str(error))
     return bucket
+
+
+def _open_groups(dispatcher: Dispatcher, notice: str) -> None:
+    """Takes a notice of a place that has become free, or of anything at all."""
+    if notice == MISSED:
+        dispatcher.open()
+    elif (group := freed_in(notice)) is not None:
+        dispatcher.open(group)
 
 
 def _file_limits(settings: ServerSettings) -> FileLimits:

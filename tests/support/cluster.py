@@ -65,6 +65,7 @@ class Cluster:
     """Servers and gateways. `token` is alice's."""
 
     def __init__(self, root: Path, store_url: str, *, servers: int, gateways: int) -> None:
+        self.store_url = store_url
         self.footprint = Footprint(root)
         environment = {
             **self.footprint.environment,

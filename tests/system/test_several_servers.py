@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from entrance.client import JobHandle, JobStatus
@@ -35,8 +36,8 @@ def doomed(cluster: Cluster) -> Iterator[Server]:
         server.start()
 
 
-def submit(cluster: Cluster, server: Server, code: str) -> JobHandle:
-    return cluster.client(server).submit(code, engine="shell", creator=server.name)
+def submit(cluster: Cluster, server: Server, code: str, *, creator: str = "") -> JobHandle:
+    return cluster.client(server).submit(code, engine="shell", creator=creator or server.name)
 
 
 def at(cluster: Cluster, server: Server, job: JobHandle) -> JobHandle:
@@ -193,6 +194,32 @@ def test_a_watched_job_is_seen_to_its_end_though_its_server_is_killed(
     states.extend(answer.job for answer in stream)
     assert states[-1].status == pb.JOB_STATUS_SUCCEED
     assert all(before != after for before, after in itertools.pairwise(states))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_limits_of_a_group_hold_over_all_servers(
+    cluster: Cluster, doomed: Server, killed: bool
+) -> None:
+    creator = f"shared_{killed}"
+    servers = cluster.servers * 5
+    jobs = [submit(cluster, server, "sleep 0.3", creator=creator) for server in servers]
+    running(jobs[0])
+    if killed:
+        doomed.kill()
+    client = cluster.client(*(cluster.others(doomed) if killed else cluster.servers))
+    ended = [client.job(job.task_id).wait(60) for job in jobs]
+    assert {job.status for job in ended} == {JobStatus.SUCCEED}
+    assert most_at_once(cluster, creator) == 2  # `group_running`
+
+
+def most_at_once(cluster: Cluster, creator: str) -> int:
+    """How many jobs had places at once."""
+    with psycopg.connect(cluster.store_url) as connection:
+        rows = connection.execute(
+            "SELECT schedule_time, end_time FROM jobs WHERE creator = %s", [creator]
+        ).fetchall()
+    steps = sorted(step for begin, end in rows for step in ((begin, 1), (end, -1)))
+    return max(itertools.accumulate(change for _, change in steps))
 
 
 def _by_events(cluster: Cluster, gateway: Gateway, job: JobHandle) -> Iterator[tuple[int, str]]:

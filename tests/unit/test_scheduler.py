@@ -188,6 +188,58 @@ def test_only_groups_with_jobs_are_told_with_what_they_have_and_may_have() -> No
     assert queue.loads() == {}
 
 
+def test_a_job_that_was_put_back_starts_before_those_that_came_later() -> None:
+    queue = scheduler()
+    queue.add(1, ALICE)
+    queue.add(2, ALICE)
+    assert queue.take() == 1
+    queue.put_back(1, held=False)
+    assert load(queue, ALICE) == (0, 2)
+    assert drain(queue) == [1, 2]
+
+
+def test_a_job_that_was_put_back_while_it_was_paused_is_held() -> None:
+    queue = scheduler()
+    queue.add(1, ALICE)
+    queue.take()
+    queue.put_back(1, held=True)
+    assert queue.take() is None
+    queue.release(1)
+    assert queue.take() == 1
+
+
+@pytest.mark.parametrize("opened", [ALICE, None])
+def test_a_closed_group_starts_nothing_until_it_is_opened(opened: GroupKey | None) -> None:
+    queue = scheduler()
+    for task_id, group in ((1, ALICE), (2, BOB), (3, ALICE)):
+        queue.add(task_id, group)
+    queue.close(ALICE, since=queue.openings(ALICE))
+    assert drain(queue) == [2]
+    queue.open(BOB)
+    assert queue.take() is None
+    queue.open(opened)
+    assert drain(queue) == [1, 3]
+
+
+def test_a_group_that_was_opened_meanwhile_is_not_closed() -> None:
+    queue = scheduler()
+    queue.add(1, ALICE)
+    seen = queue.openings(ALICE)
+    queue.open(ALICE)
+    queue.close(ALICE, since=seen)
+    assert queue.take() == 1
+
+
+def test_a_job_that_has_a_place_already_starts_first_though_its_group_is_closed() -> None:
+    queue = scheduler()
+    queue.add(1, ALICE, priority=9)
+    queue.close(ALICE, since=queue.openings(ALICE))
+    queue.add(2, ALICE, has_place=True)
+    assert drain(queue) == [2]
+    queue.open(ALICE)
+    assert drain(queue) == [1]
+
+
 @given(
     st.lists(
         st.tuples(

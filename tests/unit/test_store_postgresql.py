@@ -9,9 +9,14 @@ import psycopg
 import pytest
 
 from entrance_server.domain.instances import Lease
+from entrance_server.domain.job import Job
+from entrance_server.domain.status import ACTIVE, JobStatus
+from entrance_server.scheduling import GroupLimits
 from entrance_server.store import SqlStore
-from entrance_server.store.port import LeaseLost, SchemaTooNew, StoreUnavailable
+from entrance_server.store.groups import freed_in
+from entrance_server.store.port import GroupFull, LeaseLost, SchemaTooNew, StoreUnavailable
 from tests.support.postgres import PASSWORD, Postgres
+from tests.support.waiting import eventually
 from tests.unit.specs import spec
 
 LONG = timedelta(hours=1)
@@ -99,3 +104,48 @@ async def test_one_of_two_servers_takes_over(postgres_url: str) -> None:
         leases = [await join(first, "first"), await join(second, "second")]
         found = await asyncio.gather(first.take_over(leases[0]), second.take_over(leases[1]))
         assert sum(one is not None for one in found) == 1
+
+
+async def test_no_more_jobs_of_a_group_are_scheduled_than_may_on_all_servers(
+    postgres_url: str,
+) -> None:
+    async with SqlStore(postgres_url) as a, SqlStore(postgres_url) as b:
+        jobs = [(await a.create_job(spec(), instance="a"))[0] for _ in range(10)]
+        claims = (
+            store.schedule(job, at_most=3) for job, store in zip(jobs, [a, b] * 5, strict=True)
+        )
+        found = await asyncio.gather(*claims, return_exceptions=True)
+        refused = [one for one in found if isinstance(one, GroupFull)]
+        room = [one[1] for one in found if isinstance(one, tuple)]
+        assert (len(refused), sorted(room)) == (7, [False, True, True])
+        other, _ = await b.create_job(spec(creator="other"), instance="b")
+        assert await b.schedule(other, at_most=1) is not None
+
+
+@pytest.mark.parametrize("ends_as", [JobStatus.FAILED, JobStatus.WAIT_FOR_RETRY])
+async def test_a_place_that_becomes_free_is_told_to_all_servers(
+    postgres_url: str, ends_as: JobStatus
+) -> None:
+    async with SqlStore(postgres_url) as a, SqlStore(postgres_url) as b:
+        heard: list[str] = []
+        b.hear(heard.append)
+        first, second = [(await a.create_job(spec(), instance="a"))[0] for _ in range(2)]
+        await a.schedule(first, at_most=1)
+        with pytest.raises(GroupFull):
+            await b.schedule(second, at_most=1)
+        await a.transition(first.task_id, ends_as, expect=ACTIVE)
+        await eventually(lambda: spec().group in map(freed_in, heard), "the server hears of it")
+        await b.schedule(second, at_most=1)
+
+
+async def test_no_more_jobs_of_a_group_wait_than_may_on_all_servers(postgres_url: str) -> None:
+    limits = GroupLimits(running=1, waiting=2)
+    async with SqlStore(postgres_url) as a, SqlStore(postgres_url) as b:
+
+        async def submit(store: SqlStore) -> Job:
+            job, _ = await store.create_job(spec(), instance="a", limits=limits)
+            return job
+
+        await a.schedule(await submit(a), at_most=1)
+        found = await asyncio.gather(*map(submit, [a, b] * 3), return_exceptions=True)
+        assert sum(isinstance(one, GroupFull) for one in found) == 4

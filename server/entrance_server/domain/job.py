@@ -63,6 +63,14 @@ class GroupKey:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """How many jobs of one group may run, and how many may wait."""
+
+    running: int = 30
+    waiting: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job did not succeed: a documented number and a sentence."""
 

@@ -25,6 +25,8 @@ class JobStatus(enum.StrEnum):
 
 FINAL = frozenset({JobStatus.SUCCEED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT})
 ACTIVE = frozenset(JobStatus) - FINAL
+WAITING = frozenset({JobStatus.INITED, JobStatus.WAIT_FOR_RETRY})
+PLACED = frozenset({JobStatus.SCHEDULED, JobStatus.RUNNING})  # of those that run in a group
 
 _ENDINGS_BEFORE_RUN = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT})
 

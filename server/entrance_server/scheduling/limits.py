@@ -6,15 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from entrance_server.domain.job import GroupKey
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLimits:
-    """How many jobs of one group may run, and how many may wait."""
-
-    running: int = 30
-    waiting: int = 1_000
+from entrance_server.domain.job import GroupKey, GroupLimits
 
 
 @dataclass(frozen=True, slots=True)

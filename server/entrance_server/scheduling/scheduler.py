@@ -7,10 +7,11 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from entrance_server.domain import errors
-from entrance_server.domain.job import GroupKey
-from entrance_server.scheduling.limits import GroupLimits, LimitRules
+from entrance_server.domain.job import GroupKey, GroupLimits
+from entrance_server.scheduling.limits import LimitRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,37 @@ class QueueFull(errors.Exhausted):
 
     reason = "QUEUE_FULL"
 
+    def __init__(self, group: GroupKey, limits: GroupLimits) -> None:
+        super().__init__(
+            f"The queue of group {group} is full: {limits.waiting} jobs wait already. "
+            "Submit again when some of them have ended, or kill some."
+        )
+
+
+_Order: TypeAlias = tuple[bool, int, int]
+
 
 @dataclass(slots=True)
 class _Entry:
     task_id: int
     group: GroupKey
-    order: tuple[int, int]  # (-priority, arrival): smaller starts first
+    order: _Order  # (has no place, -priority, arrival): smaller starts first
     held: bool = False
+
+    @property
+    def has_place(self) -> bool:
+        return not self.order[0]
 
 
 @dataclass(slots=True)
 class _Group:
     limits: GroupLimits
-    queue: list[tuple[tuple[int, int], int]] = field(default_factory=list)  # heap, removed lazily
+    queue: list[tuple[_Order, int]] = field(default_factory=list)  # heap, removed lazily
     waiting: int = 0
     running: int = 0
     reserved: int = 0
+    is_closed: bool = False
+    openings: int = 0
 
     @property
     def is_idle(self) -> bool:
@@ -63,7 +79,7 @@ class Scheduler:
         self._max_running = max_running
         self._groups: dict[GroupKey, _Group] = {}
         self._waiting: dict[int, _Entry] = {}
-        self._running: dict[int, GroupKey] = {}
+        self._running: dict[int, _Entry] = {}
         self._turns: OrderedDict[GroupKey, None] = (
             OrderedDict()
         )  # groups that may have a job to start
@@ -80,10 +96,7 @@ class Scheduler:
         state = self._group(group)
         if state.waiting + state.reserved >= state.limits.waiting:
             self._forget_if_idle(group)
-            raise QueueFull(
-                f"The queue of group {group} is full: {state.limits.waiting} jobs wait already. "
-                "Submit again when some of them have ended, or kill some."
-            )
+            raise QueueFull(group, state.limits)
         state.reserved += 1
 
     def cancel_reservation(self, group: GroupKey) -> None:
@@ -99,16 +112,48 @@ class Scheduler:
         priority: int = 0,
         held: bool = False,
         reserved: bool = False,
+        has_place: bool = False,
     ) -> None:
-        """Puts a job into its group's queue; a recovered job needs no reservation and no room."""
-        state = self._group(group)
+        """Puts a job into its group's queue; a recovered job needs no reservation and no room.
+
+        One that has a place among the group's running jobs already is the first, also while the
+        group is closed, since no other gets that place.
+        """
         if reserved:
-            state.reserved -= 1
-        entry = _Entry(task_id, group, (-priority, next(self._arrivals)), held)
-        self._waiting[task_id] = entry
-        state.waiting += 1
-        if not held:
-            self._enqueue(entry)
+            self._group(group).reserved -= 1
+        order = (not has_place, -priority, next(self._arrivals))
+        self._wait(_Entry(task_id, group, order, held))
+
+    def put_back(self, task_id: int, *, held: bool) -> None:
+        """Lets a job that `take` gave wait again, at its old place."""
+        entry = self._running[task_id]
+        entry.held = held
+        self._wait(entry)
+        self.done(task_id)
+
+    def openings(self, group: GroupKey) -> int:
+        """How often a group that has jobs here was opened, for `close`."""
+        return self._groups[group].openings
+
+    def close(self, group: GroupKey, *, since: int) -> None:
+        """Lets no job of a group start: as many run on all servers together as may.
+
+        Args:
+            group: One that has jobs here.
+            since: Its `openings` when that was asked. It is not closed if it was opened meanwhile.
+        """
+        state = self._groups[group]
+        state.is_closed = state.openings == since
+
+    def open(self, group: GroupKey | None = None) -> None:
+        """Lets jobs of a group start again, or those of all groups."""
+        for key in list(self._groups) if group is None else [group]:
+            state = self._groups.get(key)
+            if state is not None:
+                state.openings += 1
+                state.is_closed = False
+                if state.queue:
+                    self._turns.setdefault(key)
 
     def hold(self, task_id: int) -> bool:
         """Keeps a waiting job from starting; False when it does not wait here."""
@@ -151,19 +196,22 @@ class Scheduler:
 
     def run(self, task_id: int, group: GroupKey) -> None:
         """Counts a job that runs already, such as one found again after a restart."""
-        self._running[task_id] = group
-        self._group(group).running += 1
+        self._run(_Entry(task_id, group, (False, 0, next(self._arrivals))))
 
     def done(self, task_id: int) -> None:
         """Frees the place of a running job; one that does not run here is no error."""
-        group = self._running.pop(task_id, None)
-        if group is None:
+        entry = self._running.pop(task_id, None)
+        if entry is None:
             return
-        state = self._groups[group]
+        state = self._groups[entry.group]
         state.running -= 1
         if state.queue:
-            self._turns.setdefault(group)
-        self._forget_if_idle(group)
+            self._turns.setdefault(entry.group)
+        self._forget_if_idle(entry.group)
+
+    def limits_of(self, group: GroupKey) -> GroupLimits:
+        """How many jobs of a group may run and wait."""
+        return self._limits.of(group)
 
     def loads(self) -> Mapping[GroupKey, GroupLoad]:
         """The groups that have jobs here."""
@@ -175,6 +223,16 @@ class Scheduler:
             state = self._groups[group] = _Group(self._limits.of(group))
         return state
 
+    def _wait(self, entry: _Entry) -> None:
+        self._waiting[entry.task_id] = entry
+        self._group(entry.group).waiting += 1
+        if not entry.held:
+            self._enqueue(entry)
+
+    def _run(self, entry: _Entry) -> None:
+        self._running[entry.task_id] = entry
+        self._group(entry.group).running += 1
+
     def _enqueue(self, entry: _Entry) -> None:
         heapq.heappush(self._groups[entry.group].queue, (entry.order, entry.task_id))
         self._turns.setdefault(entry.group)
@@ -183,15 +241,23 @@ class Scheduler:
         state = self._groups.get(group)
         if state is None or state.running >= state.limits.running:
             return None
+        entry = self._first(state)
+        if entry is None or (state.is_closed and not entry.has_place):
+            return None
+        heapq.heappop(state.queue)
+        del self._waiting[entry.task_id]
+        state.waiting -= 1
+        self._run(entry)
+        return entry.task_id
+
+    def _first(self, state: _Group) -> _Entry | None:
+        """The first of a queue that may start."""
         while state.queue:
-            order, task_id = heapq.heappop(state.queue)
+            order, task_id = state.queue[0]
             entry = self._waiting.get(task_id)
-            if entry is None or entry.held or entry.order != order:
-                continue
-            del self._waiting[task_id]
-            state.waiting -= 1
-            self.run(task_id, group)
-            return task_id
+            if entry is not None and not entry.held and entry.order == order:
+                return entry
+            heapq.heappop(state.queue)
         return None
 
     def _forget_if_idle(self, group: GroupKey) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Coroutine
 
 import structlog
 
-from entrance_server.domain.job import Job
+from entrance_server.domain.job import GroupKey, Job
 from entrance_server.domain.status import JobStatus
 from entrance_server.engines.session import EngineSession
 from entrance_server.scheduling import Scheduler
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.service.timeouts import Timeouts
+from entrance_server.store.port import GroupFull
+
+OPENING_INTERVAL = 1.0  # seconds
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +25,19 @@ class Dispatcher:
     """Joins the scheduler to the executor, retries and time limits. An async context manager.
 
     Leaving it stops the tasks, not the runs: these go on in their runners for the next server.
+    Where servers share the groups, closed ones are opened now and then, should no notice come.
     """
 
     def __init__(
-        self, *, scheduler: Scheduler, executor: Executor, timeouts: Timeouts, live: LiveJobs
+        self,
+        *,
+        scheduler: Scheduler,
+        executor: Executor,
+        timeouts: Timeouts,
+        live: LiveJobs,
+        shares_groups: bool = False,
     ) -> None:
+        self._shares_groups = shares_groups
         self._scheduler = scheduler
         self._executor = executor
         self._timeouts = timeouts
@@ -36,6 +47,8 @@ class Dispatcher:
 
     async def __aenter__(self) -> Dispatcher:
         self._spawn("dispatch", self._dispatch())
+        if self._shares_groups:
+            self._spawn("opening of groups", self._open_in_time())
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -60,6 +73,7 @@ class Dispatcher:
             priority=job.spec.priority,
             held=job.paused,
             reserved=reserved,
+            has_place=job.status is JobStatus.SCHEDULED,
         )
         self._wake.set()
 
@@ -82,6 +96,16 @@ class Dispatcher:
             self._scheduler.release(job.task_id)
             self._wake.set()
 
+    def open(self, group: GroupKey | None = None) -> None:
+        """Tries again to start jobs of a group of which enough ran on all servers, or of all."""
+        self._scheduler.open(group)
+        self._wake.set()
+
+    async def _open_in_time(self) -> None:
+        while True:
+            await asyncio.sleep(OPENING_INTERVAL)
+            self.open()
+
     async def _dispatch(self) -> None:
         while True:
             await self._wake.wait()
@@ -99,6 +123,10 @@ class Dispatcher:
     async def _execute(self, live: LiveJob, session: EngineSession | None) -> None:
         try:
             await self._executor.execute(live, session=session)
+        except GroupFull:
+            if not live.job.status.is_final:
+                self._scheduler.put_back(live.job.task_id, held=live.job.paused)
+            return
         finally:
             self._scheduler.done(live.job.task_id)
             self._wake.set()

@@ -22,6 +22,7 @@ from entrance_server.results import ResultFiles
 from entrance_server.service import events
 from entrance_server.service.durable import durably
 from entrance_server.service.endings import Endings
+from entrance_server.service.group_places import GroupPlaces
 from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
@@ -29,7 +30,7 @@ from entrance_server.service.live import LiveJob
 from entrance_server.service.retries import ENGINE_LOST, ENGINE_REFUSED
 from entrance_server.service.runs import ActiveRun, ActiveRuns
 from entrance_server.service.steering import Steering
-from entrance_server.store.port import TransitionRefused
+from entrance_server.store.port import GroupFull, TransitionRefused
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +39,6 @@ INTERNAL = 40_999  # an error of the service itself
 SESSION_TRIES = 3
 REACH_TIMEOUT = 30.0  # seconds for a runner that lives to take a run
 REACH_INTERVAL = 0.2  # seconds
-
-WAITING = frozenset({JobStatus.INITED, JobStatus.WAIT_FOR_RETRY})
 
 
 class Executor:
@@ -59,8 +58,10 @@ class Executor:
         intake: Intake,
         endings: Endings,
         steering: Steering,
+        places: GroupPlaces,
     ) -> None:
         self._jobs = jobs
+        self._places = places
         self._logs = logs
         self._results = results
         self._pool = pool
@@ -78,6 +79,9 @@ class Executor:
         Args:
             live: The job, whose turn has come.
             session: The session that it runs in already, for one found again after a restart.
+
+        Raises:
+            GroupFull: it waits still, since as many of its group run on all servers as may.
         """
         with self._runs.begun(live) as run:
             try:
@@ -86,6 +90,8 @@ class Executor:
                 else:
                     await self._attach(run, session)
                 await self._continue(run, session)
+            except GroupFull:
+                raise
             except TransitionRefused as refused:
                 # it ended while this was on its way, by a kill
                 self._jobs.publish(live, refused.job)
@@ -109,10 +115,7 @@ class Executor:
     async def _start(self, run: ActiveRun) -> EngineSession:
         live = run.live
         if live.job.status is not JobStatus.SCHEDULED:  # as an earlier server left it
-            scheduled = await durably(
-                lambda: self._jobs.transition(live, JobStatus.SCHEDULED, expect=WAITING)
-            )
-            self._jobs.publish(live, scheduled)
+            self._jobs.publish(live, await durably(lambda: self._places.take(live.job)))
         await durably(lambda: self._tell_accepted(live))
         while True:
             await _until_resumed(live)  # without a session, which others may have meanwhile

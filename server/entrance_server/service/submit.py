@@ -21,7 +21,7 @@ from entrance_server.preprocess import (
     prepare,
     statements,
 )
-from entrance_server.scheduling import Scheduler
+from entrance_server.scheduling import QueueFull, Scheduler
 from entrance_server.service.admission import Admission
 from entrance_server.service.background import Background
 from entrance_server.service.dispatch import Dispatcher
@@ -29,7 +29,7 @@ from entrance_server.service.job_log import JobLog, utc_now
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.requests import RequestParser
 from entrance_server.service.views import PreviewView, SubmitCommand
-from entrance_server.store.port import Store, StoreUnavailable
+from entrance_server.store.port import GroupFull, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -81,13 +81,13 @@ class SubmitService:
         try:
             self._admission.check()
             self._scheduler.reserve(spec.group)
-        except (errors.Unavailable, errors.Exhausted):
-            made_before = await self._store.find_request(spec) if spec.request_id else None
-            if made_before is None:
-                raise
-            return self._as_it_is(made_before)
+        except (errors.Unavailable, errors.Exhausted) as refused:
+            return await self._made_before(spec, refused)
         notes = (*self._parser.notes(spec), *prepared.notes)
-        return await self._background.finish(self._accept(spec, notes))
+        try:
+            return await self._background.finish(self._accept(spec, notes))
+        except QueueFull as refused:
+            return await self._made_before(spec, refused)
 
     async def preview(self, principal: Principal, command: SubmitCommand) -> PreviewView:
         """What would run; nothing is run or kept.
@@ -134,9 +134,20 @@ class SubmitService:
             return spec, prepared
         return dataclasses.replace(spec, prepared_code=prepared.code), prepared
 
+    async def _made_before(self, spec: JobSpec, refused: errors.EntranceError) -> Job:
+        """The job that the same request made before, or else the error."""
+        made_before = await self._store.find_request(spec) if spec.request_id else None
+        if made_before is None:
+            raise refused
+        return self._as_it_is(made_before)
+
     async def _accept(self, spec: JobSpec, notes: tuple[Note, ...]) -> Job:
+        limits = self._scheduler.limits_of(spec.group)
         try:
-            job, is_new = await self._store.create_job(spec, instance=self._instance)
+            job, is_new = await self._store.create_job(spec, instance=self._instance, limits=limits)
+        except GroupFull:
+            self._scheduler.cancel_reservation(spec.group)
+            raise QueueFull(spec.group, limits) from None
         except StoreUnavailable as error:
             self._scheduler.cancel_reservation(spec.group)
             raise errors.Unavailable(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from entrance_server.domain.instances import Instance, Lease, Owner
 from entrance_server.domain.job import (
+    GroupLimits,
     Job,
     JobError,
     JobSpec,
@@ -41,6 +42,10 @@ class TransitionRefused(Exception):
     def __init__(self, job: Job) -> None:
         super().__init__(f"job {job.task_id} is {job.status}")
         self.job = job
+
+
+class GroupFull(Exception):
+    """As many jobs of the group run, or wait, on all servers together as may."""
 
 
 class NameTaken(Exception):
@@ -260,13 +265,22 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finishes the writes that were begun and disconnects."""
 
-    async def create_job(self, spec: JobSpec, *, instance: str) -> tuple[Job, bool]:
+    async def create_job(
+        self, spec: JobSpec, *, instance: str, limits: GroupLimits | None = None
+    ) -> tuple[Job, bool]:
         """Makes a job durable; the flag tells whether it is new.
 
         Numbers rise from 1 and are never given out again. Two specs with the same `request_id` are
         the same when all else but `source.requestIP`, which the service sets, is the same.
 
+        Args:
+            spec: What is to run.
+            instance: The server that accepts it.
+            limits: Those of the group, to hold over all servers. Jobs for which there is a place to
+                run do not count as waiting. A store of one server leaves that to its scheduler.
+
         Raises:
+            GroupFull: as many jobs wait as may.
             RequestIdReused: `spec.request_id` was used by the same submit user with another spec.
         """
 
@@ -323,6 +337,17 @@ class Store(Protocol):
         Raises:
             NotFound: there is no such job.
             TransitionRefused: the job was in none of the expected states.
+        """
+
+    async def schedule(self, job: Job, *, at_most: int) -> tuple[Job, bool]:
+        """Makes a waiting job Scheduled, unless so many of its group are, or run, on all servers.
+
+        The flag tells whether there is room for one more after it. A store of one server leaves
+        that to its scheduler.
+
+        Raises:
+            GroupFull: they are as many; nothing was changed.
+            NotFound, TransitionRefused: as `transition`.
         """
 
     async def set_paused(self, task_id: int, paused: bool) -> Job:

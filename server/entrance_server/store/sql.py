@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Executable, Insert, Row, Update, exc
+from sqlalchemy import Connection, Executable, Insert, Row, Select, Update, exc
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from entrance_server.domain import errors
 from entrance_server.domain.job import (
+    GroupKey,
+    GroupLimits,
     Job,
     JobError,
     JobSpec,
@@ -23,9 +26,9 @@ from entrance_server.domain.job import (
     ResultSet,
     SessionRecord,
 )
-from entrance_server.domain.status import JobStatus, may_follow
+from entrance_server.domain.status import PLACED, WAITING, JobStatus, may_follow
 from entrance_server.domain.users import LoginSession, Token, User
-from entrance_server.store import rows, statements
+from entrance_server.store import groups, rows, statements
 from entrance_server.store.archives import SqlArchives
 from entrance_server.store.connect import (
     Engines,
@@ -38,11 +41,24 @@ from entrance_server.store.ledger import SqlLedger
 from entrance_server.store.listener import Listener
 from entrance_server.store.members import SqlMembers
 from entrance_server.store.migration import migrate
-from entrance_server.store.port import JobFilter, StoreUnavailable, TransitionRefused
+from entrance_server.store.port import GroupFull, JobFilter, StoreUnavailable, TransitionRefused
 from entrance_server.store.postgresql import LeaseFence, lock_for_migration, notify
 from entrance_server.store.writer import Writer
 
 T = TypeVar("T")
+
+# What a step leaves as it is, or clears where that is an error.
+_UNCHANGED: Mapping[str, object] = dict.fromkeys(
+    (
+        "p_retry_time",
+        "p_session_id",
+        "p_progress",
+        "p_attempt",
+        "p_progress_info",
+        "p_error_code",
+        "p_error_message",
+    )
+)
 
 
 def utc_now() -> datetime:
@@ -121,10 +137,15 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         await asyncio.to_thread(connected.keeper.shutdown)
         connected.engines.dispose()
 
-    async def create_job(self, spec: JobSpec, *, instance: str) -> tuple[Job, bool]:
+    async def create_job(
+        self, spec: JobSpec, *, instance: str, limits: GroupLimits | None = None
+    ) -> tuple[Job, bool]:
         """Makes a job durable, or finds the one that the same request made before."""
+        locks = self._group_locks(spec.group) if limits else ()
 
         def add(connection: Connection) -> Job:
+            if limits and locks:
+                _check_room(connection, spec.group, limits)
             now = self._clock()
             job = Job(0, spec, instance, JobStatus.INITED, now, now, owner=instance)
             lease = self._fence.lease
@@ -133,7 +154,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
             return dataclasses.replace(job, task_id=task_id)
 
         try:
-            return await self._write(add), True
+            return await self._write(add, locks=locks), True
         except exc.IntegrityError:
             made_before = await self.find_request(spec)
             if made_before is None:
@@ -199,10 +220,6 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         """Compare-and-set of the state."""
         parts = None if progress_info is None else rows.progress_values(progress_info)
         values: dict[str, object] = {
-            "p_expect": [status for status in expect if may_follow(status, to)],
-            "p_status": to,
-            "p_ends": to.is_final,
-            "p_begins": to in (JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY),
             "p_retry_time": retry_time,
             "p_session_id": session_id,
             "p_progress": progress,
@@ -213,15 +230,27 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         }
 
         def step(connection: Connection) -> Job:
-            now = self._clock()
-            times = {
-                "p_schedule_time": now if to is JobStatus.SCHEDULED else None,
-                "p_start_time": now if to is JobStatus.RUNNING else None,
-                "p_end_time": now if to.is_final else None,
-            }
-            return self._change(connection, statements.TRANSITION, task_id, now, values | times)
+            job = self._step(connection, task_id, to, expect, values)
+            if self.is_shared and to not in PLACED:
+                notify(connection, groups.place_freed(job.spec.group))
+            return job
 
         return await self._write(step)
+
+    async def schedule(self, job: Job, *, at_most: int) -> tuple[Job, bool]:
+        """Makes a waiting job Scheduled, unless so many of its group are, or run."""
+        group = job.spec.group
+        locks = self._group_locks(group)
+
+        def step(connection: Connection) -> tuple[Job, bool]:
+            placed = _count(connection, statements.COUNT_PLACED, group).total() if locks else 0
+            if placed >= at_most:
+                raise GroupFull
+            to = JobStatus.SCHEDULED
+            scheduled = self._step(connection, job.task_id, to, WAITING, _UNCHANGED)
+            return scheduled, placed + 1 < at_most or not locks
+
+        return await self._write(step, locks=locks)
 
     async def set_paused(self, task_id: int, paused: bool) -> Job:
         """Sets the flag of a job that has not ended."""
@@ -430,6 +459,31 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
                 raise
             return engines
 
+    def _group_locks(self, group: GroupKey) -> Collection[str]:
+        """What to hold while the jobs of a group are counted; nothing where no one else does."""
+        return (groups.lock_of(group),) if self.is_shared else ()
+
+    def _step(
+        self,
+        connection: Connection,
+        task_id: int,
+        to: JobStatus,
+        expect: Collection[JobStatus],
+        values: Mapping[str, object],
+    ) -> Job:
+        """Changes the state of a job, and the times that belong to it."""
+        now = self._clock()
+        state = {
+            "p_expect": [status for status in expect if may_follow(status, to)],
+            "p_status": to,
+            "p_ends": to.is_final,
+            "p_begins": to in (JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY),
+            "p_schedule_time": now if to is JobStatus.SCHEDULED else None,
+            "p_start_time": now if to is JobStatus.RUNNING else None,
+            "p_end_time": now if to.is_final else None,
+        }
+        return self._change(connection, statements.TRANSITION, task_id, now, {**values, **state})
+
     def _change(
         self,
         connection: Connection,
@@ -544,6 +598,21 @@ def _put(
     """Replaces the row with a key, or adds it."""
     if connection.execute(replace, {**key, **values}).rowcount == 0:
         connection.execute(add, dict(values))
+
+
+def _count(connection: Connection, statement: Select[Any], group: GroupKey) -> Counter[JobStatus]:
+    """How many jobs of a group are in each state."""
+    asked = {"p_user": group.user, "p_creator": group.creator, "p_engine_type": group.engine_type}
+    found = connection.execute(statement, asked)
+    return Counter({status: count for status, count in found})
+
+
+def _check_room(connection: Connection, group: GroupKey, limits: GroupLimits) -> None:
+    """Refuses one more job where as many wait as may, beside those for which there is a place."""
+    load = _count(connection, statements.COUNT_PLACED_AND_WAITING, group)
+    waiting = load.pop(JobStatus.INITED, 0)
+    if waiting >= limits.waiting + max(limits.running - load.total(), 0):
+        raise GroupFull
 
 
 def _no_such_job(task_id: int) -> errors.NotFound:

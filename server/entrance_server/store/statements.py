@@ -32,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from entrance_server.domain.status import ACTIVE
+from entrance_server.domain.status import ACTIVE, PLACED, JobStatus
 from entrance_server.store.port import JobFilter
 from entrance_server.store.schema import (
     ARCHIVED_AND_LOCAL,
@@ -99,6 +99,30 @@ UNFINISHED_JOBS = select(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).order_by
 
 # The same of one owner.
 UNFINISHED_JOBS_OF_OWNER = UNFINISHED_JOBS.where(jobs.c.owner == bindparam("p_owner"))
+
+
+def _count_group(statuses: frozenset[JobStatus]) -> Select[Any]:
+    """How many jobs of a group are in each of some states, found by these, in which few are."""
+    found = (
+        select(jobs.c.status, jobs.c.execute_user, jobs.c.creator, jobs.c.engine_type)
+        .where(jobs.c.status.in_(sorted(statuses)))
+        .cte("found")
+        .prefix_with("MATERIALIZED")
+    )
+    return (
+        select(found.c.status, func.count())
+        .where(
+            found.c.execute_user == bindparam("p_user"),
+            found.c.creator == bindparam("p_creator"),
+            found.c.engine_type == bindparam("p_engine_type"),
+        )
+        .group_by(found.c.status)
+    )
+
+
+# The jobs of a group that have a place to run, and those with the ones that wait for it.
+COUNT_PLACED = _count_group(PLACED)
+COUNT_PLACED_AND_WAITING = _count_group(PLACED | {JobStatus.INITED})
 
 # Whether the session that a job gets has run another one before.
 _other_job = jobs.alias("other_job")

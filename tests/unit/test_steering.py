@@ -10,33 +10,18 @@ from typing import cast
 import pytest
 
 from entrance_server.domain.errors import Unavailable, WrongState
-from entrance_server.domain.job import Job
 from entrance_server.domain.status import JobStatus
 from entrance_server.engines.failures import SessionLost
 from entrance_server.engines.session import EngineSession
 from entrance_server.logs import LogStore
-from entrance_server.service.job_log import JobLog, Level
+from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
 from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.service.runs import ActiveRuns, killed
 from entrance_server.service.steering import Steering
 from entrance_server.store import SqlStore
+from tests.unit.slow_log import MAX_BYTES, SlowLog
 from tests.unit.specs import spec
-
-MAX_BYTES = 1_000_000  # of a job's log
-
-
-class SlowLog(JobLog):
-    """A job log whose plain lines are written when the test lets them."""
-
-    def __init__(self, logs: LogStore) -> None:
-        super().__init__(logs, max_bytes=MAX_BYTES)
-        self.reached, self.released = asyncio.Event(), asyncio.Event()
-
-    async def line(self, job: Job, level: Level, text: str) -> None:
-        self.reached.set()
-        await self.released.wait()
-        await super().line(job, level, text)
 
 
 class DeafSession:

@@ -115,7 +115,8 @@ class Executor:
     async def _start(self, run: ActiveRun) -> EngineSession:
         live = run.live
         if live.job.status is not JobStatus.SCHEDULED:  # as an earlier server left it
-            self._jobs.publish(live, await durably(lambda: self._places.take(live.job)))
+            async with live.course:  # what others store and show meanwhile is not of before it
+                self._jobs.publish(live, await durably(lambda: self._places.take(live.job)))
         await durably(lambda: self._tell_accepted(live))
         while True:
             await _until_resumed(live)  # without a session, which others may have meanwhile

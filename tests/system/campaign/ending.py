@@ -15,7 +15,7 @@ from tests.system.campaign.installation import Installation
 from tests.system.campaign.proxy import HOST
 
 ENDING = 60.0  # seconds for what still runs
-STOPPING = 40.0  # seconds for processes to go; more than the orphan timeout
+STOPPING = 130.0  # seconds for processes to go; more than the orphan timeout
 AT_ONCE = 8  # jobs that are read at once
 UNFINISHED = [status for status in JobStatus if not status.is_final]
 

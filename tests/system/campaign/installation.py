@@ -31,7 +31,7 @@ SETTINGS = {
     "ENTRANCE_GROUP_RUNNING": "5",
     "ENTRANCE_KILL_GRACE": "1",
     "ENTRANCE_MAX_SESSIONS": "40",
-    "ENTRANCE_ORPHAN_TIMEOUT": "30",
+    "ENTRANCE_ORPHAN_TIMEOUT": "120",  # longer than a busy machine keeps servers away
     "ENTRANCE_SHUTDOWN_GRACE": "2",
     # longer than a campaign, and less than a clock is set ahead
     "ENTRANCE_RETENTION_AGE": str(24 * 3600),

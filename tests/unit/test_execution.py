@@ -1,0 +1,78 @@
+"""The way of a job from its turn to its run, beside those who steer it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any, cast
+
+from entrance_server.domain.job import Job
+from entrance_server.domain.status import JobStatus
+from entrance_server.logs import LogStore
+from entrance_server.service.execution import Executor
+from entrance_server.service.group_places import GroupPlaces
+from entrance_server.service.job_log import JobLog
+from entrance_server.service.jobs import Jobs
+from entrance_server.service.live import LiveJob, LiveJobs
+from entrance_server.service.runs import ActiveRuns
+from entrance_server.service.steering import Steering
+from entrance_server.store import SqlStore
+from tests.unit.slow_log import SlowLog
+from tests.unit.specs import spec
+
+
+class Places:
+    """Places of which there are always some."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def take(self, job: Job) -> Job:
+        return await self._store.transition(
+            job.task_id, JobStatus.SCHEDULED, expect={JobStatus.INITED}
+        )
+
+
+def executor_of(jobs: Jobs, store: SqlStore, log: JobLog, runs: ActiveRuns) -> Executor:
+    """What takes a job as far as to the wait for its session."""
+    unused: Any = None
+    return Executor(
+        jobs=jobs,
+        logs=unused,
+        results=unused,
+        pool=unused,
+        engines=unused,
+        job_log=log,
+        policies=unused,
+        runs=runs,
+        intake=unused,
+        endings=unused,
+        steering=unused,
+        places=cast(GroupPlaces, Places(store)),
+    )
+
+
+async def test_a_job_that_is_paused_as_its_turn_comes_does_not_seem_to_go_back(
+    tmp_path: Path,
+) -> None:
+    async with SqlStore(f"sqlite:///{tmp_path / 'store.db'}") as store, LogStore(tmp_path) as logs:
+        job, _ = await store.create_job(spec(), instance="here:9104")
+        live, log, runs = LiveJob(job), SlowLog(logs), ActiveRuns()
+        jobs = Jobs(store=store, live=LiveJobs(), logs=logs)
+        steering = Steering(jobs=jobs, store=store, job_log=log, runs=runs, kill_grace=1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(steering.set_paused(live, True))
+            await log.reached.wait()  # it is stored, and not yet shown
+            turn = tasks.create_task(executor_of(jobs, store, log, runs).execute(live))
+            for _ in range(50):  # as far as a turn comes that does not wait
+                await store.get_job(job.task_id)
+            log.released.set()
+            seen = [live.job.status]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    while not (live.job.paused and live.job.status is JobStatus.SCHEDULED):
+                        await live.job_changes.beyond(live.job_changes.revision)
+                        seen.append(live.job.status)
+            turn.cancel()
+    assert seen == [JobStatus.INITED, JobStatus.INITED, JobStatus.SCHEDULED]

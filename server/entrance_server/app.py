@@ -82,6 +82,7 @@ from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.endings import Endings
 from entrance_server.service.execution import Executor
 from entrance_server.service.files import FileLimits, FileService
+from entrance_server.service.grant_watch import GrantWatch
 from entrance_server.service.group_places import GroupPlaces
 from entrance_server.service.history import HistoryService
 from entrance_server.service.intake import Intake
@@ -108,7 +109,8 @@ from entrance_server.store import SqlStore
 from entrance_server.store.groups import freed_in
 from entrance_server.store.listener import MISSED
 from entrance_server.store.members import LEFT
-from entrance_server.store.port import NameTaken, SchemaTooNew, Store, StoreUnavailable
+from entrance_server.store.port import NameTaken, SchemaTooNew, StoreUnavailable
+from entrance_server.store.revocations import revoked_in
 from entrance_server.tenure import Tenure
 
 if TYPE_CHECKING:  # it needs the extra `s3`
@@ -335,7 +337,7 @@ def _peer_tls(settings: ServerSettings) -> TlsSource | None:
 async def _wire_identities(
     stack: AsyncExitStack,
     settings: ServerSettings,
-    store: Store,
+    store: SqlStore,
     instance: str,
     clock: SteadyClock,
 ) -> tuple[Authenticator, Sequence[Service]]:
@@ -344,6 +346,9 @@ async def _wire_identities(
     await ensure_administrator(store, settings.data_dir, token_id=token_id)
     session_idle = timedelta(seconds=settings.login_idle_timeout)
     authenticator = Authenticator(store, session_idle=session_idle, clock=clock)
+    if settings.is_shared:
+        watch = await stack.enter_async_context(GrantWatch(authenticator))
+        store.hear(partial(_end_grants, authenticator, watch))
     passwords = await stack.enter_async_context(Passwords())
     background = await stack.enter_async_context(Background())
     limits = AttemptLimits(
@@ -605,6 +610,14 @@ async def _bucket(settings: ServerSettings) -> Bucket | None:
     except (BucketUnavailable, TimeoutError) as error:
         log.warning("object storage is away", place=str(place), error=str(error))
     return bucket
+
+
+def _end_grants(authenticator: Authenticator, watch: GrantWatch, notice: str) -> None:
+    """Takes a notice of who is not let in any more, or of anything at all."""
+    if notice == MISSED:
+        watch.look()
+    elif (revocation := revoked_in(notice)) is not None:
+        authenticator.end(revocation)
 
 
 def _open_groups(dispatcher: Dispatcher, notice: str) -> None:

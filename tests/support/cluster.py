@@ -93,10 +93,14 @@ class Cluster:
             *(server.daemon for server in self.servers),
         ]
 
-    def client(self, *servers: Server) -> Client:
-        """The typed client of some servers, or of all."""
+    def client(self, *servers: Server, token: str = "") -> Client:
+        """The typed client of some servers, or of all; alice's, unless there is another token."""
         target = ",".join(server.target for server in servers or self.servers)
-        return self._connections.enter_context(Client(target, token=self.token))
+        return self._connections.enter_context(Client(target, token=token or self.token))
+
+    def administrator(self, server: Server) -> Client:
+        """The typed client of a server's administrator."""
+        return self.client(server, token=(server.data_dir / "admin.token").read_text().strip())
 
     def rpc(self, server: Server) -> Rpc:
         """Bare calls at one server."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
 import pytest
 
-from entrance.client import JobHandle, JobStatus
+from entrance.client import JobHandle, JobStatus, Unauthenticated
 from entrance.v1 import entrance_pb2 as pb
 from tests.support.cluster import Cluster, Gateway, Server, running_cluster
 from tests.support.postgres import Postgres, new_database
@@ -194,6 +195,31 @@ def test_a_watched_job_is_seen_to_its_end_though_its_server_is_killed(
     states.extend(answer.job for answer in stream)
     assert states[-1].status == pb.JOB_STATUS_SUCCEED
     assert all(before != after for before, after in itertools.pairwise(states))
+
+
+@pytest.mark.parametrize("change", ["token revoked", "user disabled"])
+def test_whoever_is_locked_out_at_one_server_is_so_at_all_and_his_streams_end(
+    cluster: Cluster, change: str
+) -> None:
+    here, there, owner = cluster.servers
+    administration = cluster.administrator(here).administration
+    user = f"user_{change.split()[0]}"
+    administration.create_user(user, "correct horse")
+    token = administration.create_token(user)
+    job = cluster.client(owner, token=token.secret).submit("sleep 600", engine="shell")
+    follower = cluster.client(there, token=token.secret).job(job.task_id)
+    with ThreadPoolExecutor(1) as following:
+        followed = following.submit(lambda: list(follower.follow_log()))
+        running(job)
+        if change == "token revoked":
+            administration.revoke_token(token.token.token_id)
+        else:
+            administration.disable_user(user)
+        assert isinstance(followed.exception(60), Unauthenticated)
+    for server in cluster.servers:
+        with pytest.raises(Unauthenticated):
+            cluster.client(server, token=token.secret).job(job.task_id).get()
+    cluster.administrator(here).kill_jobs([job.task_id])
 
 
 @pytest.mark.parametrize("killed", [False, True])

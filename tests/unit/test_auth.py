@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -316,3 +316,36 @@ async def test_credentials_of_any_kind_are_refused_and_nothing_worse(
 ) -> None:
     with pytest.raises(Unauthenticated):
         await known.authenticator.authenticate(credentials)
+
+
+@pytest.mark.parametrize("change", ["token", "session", "user"])
+async def test_a_call_that_goes_on_is_cut_off_when_its_grant_ended_without_a_notice(
+    known: Identities, change: str
+) -> None:
+    token, secret = await known.token("alice")
+    if change == "session":
+        grant = await known.grant(session_ticket=(await known.log_in()).ticket)
+    else:
+        grant = await known.grant(authorization=f"Bearer {secret}")
+    other = await known.grant(authorization=f"Bearer {(await known.token('bob'))[1]}")
+
+    async def change_it() -> None:
+        if change == "token":
+            await known.store.remove_token(token.token_id)
+        elif change == "session":
+            await known.store.remove_login_session(grant.ticket_hash)
+        else:
+            await known.store.set_user_disabled("alice", True)
+
+    await is_held(known, other, until=known.authenticator.recheck)
+    await change_it()
+    with pytest.raises(Unauthenticated):
+        await is_held(known, grant, until=known.authenticator.recheck)
+    await is_held(known, other, until=known.authenticator.recheck)
+
+
+async def is_held(known: Identities, grant: Grant, *, until: Callable[[], Awaitable[None]]) -> None:
+    """A call that goes on while something else is done."""
+    async with known.authenticator.holding(grant):
+        await until()
+        await asyncio.sleep(0.01)  # is cut off here

@@ -11,10 +11,14 @@ import pytest
 from entrance_server.domain.instances import Lease
 from entrance_server.domain.job import Job
 from entrance_server.domain.status import ACTIVE, JobStatus
+from entrance_server.domain.users import Revocation, User
 from entrance_server.scheduling import GroupLimits
 from entrance_server.store import SqlStore
 from entrance_server.store.groups import freed_in
+from entrance_server.store.listener import MISSED
 from entrance_server.store.port import GroupFull, LeaseLost, SchemaTooNew, StoreUnavailable
+from entrance_server.store.revocations import revoked_in
+from entrance_server.store.sql import utc_now
 from tests.support.postgres import PASSWORD, Postgres
 from tests.support.waiting import eventually
 from tests.unit.specs import spec
@@ -25,6 +29,14 @@ OVER = timedelta(seconds=-1)
 
 async def join(store: SqlStore, name: str, length: timedelta = LONG) -> Lease:
     return await store.join(name, address=f"{name}:9104", home=name, lease=length)
+
+
+async def hearing(store: SqlStore) -> list[str]:
+    """What a server is told from here on."""
+    heard: list[str] = []
+    store.hear(heard.append)
+    await eventually(lambda: MISSED in heard, "it listens")
+    return heard
 
 
 async def test_a_wrong_password_is_told_and_not_shown(postgres: Postgres) -> None:
@@ -127,8 +139,7 @@ async def test_a_place_that_becomes_free_is_told_to_all_servers(
     postgres_url: str, ends_as: JobStatus
 ) -> None:
     async with SqlStore(postgres_url) as a, SqlStore(postgres_url) as b:
-        heard: list[str] = []
-        b.hear(heard.append)
+        heard = await hearing(b)
         first, second = [(await a.create_job(spec(), instance="a"))[0] for _ in range(2)]
         await a.schedule(first, at_most=1)
         with pytest.raises(GroupFull):
@@ -149,3 +160,29 @@ async def test_no_more_jobs_of_a_group_wait_than_may_on_all_servers(postgres_url
         await a.schedule(await submit(a), at_most=1)
         found = await asyncio.gather(*map(submit, [a, b] * 3), return_exceptions=True)
         assert sum(isinstance(one, GroupFull) for one in found) == 4
+
+
+@pytest.mark.parametrize(
+    "revocation",
+    [
+        Revocation(token_id="one"),
+        Revocation(user="alice"),
+        Revocation(user="alice", logins_only=True),
+        Revocation(ticket_hash=b"one"),
+    ],
+)
+async def test_who_is_not_let_in_any_more_is_told_to_all_servers(
+    postgres_url: str, revocation: Revocation
+) -> None:
+    async with SqlStore(postgres_url) as a, SqlStore(postgres_url) as b:
+        heard = await hearing(b)
+        await a.add_user(User("alice", None, is_admin=False, create_time=utc_now()))
+        if revocation.token_id:
+            await a.remove_token(revocation.token_id)
+        elif revocation.ticket_hash:
+            await a.remove_login_session(revocation.ticket_hash)
+        elif revocation.logins_only:
+            await a.set_password("alice", "a hash")
+        else:
+            await a.set_user_disabled("alice", True)
+        await eventually(lambda: revocation in map(revoked_in, heard), "the server hears of it")

@@ -56,3 +56,14 @@ class Token:
     for_users: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What lets nobody in any more: a token, a login session, or all that is a user's."""
+
+    token_id: str = ""
+    ticket_hash: bytes = b""
+    user: str = ""
+    logins_only: bool = False
+    """Whether the user's tokens and those that act for him stay good."""

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from entrance_server.domain import errors
 from entrance_server.domain.addresses import network_of
 from entrance_server.domain.job import Principal
-from entrance_server.domain.users import Token, User, is_user_name
+from entrance_server.domain.users import Revocation, Token, User, is_user_name
 from entrance_server.service import page_tokens
-from entrance_server.service.auth import Authenticator, Grant
+from entrance_server.service.auth import Authenticator
 from entrance_server.service.background import Background
 from entrance_server.service.passwords import MAX_LENGTH, MIN_LENGTH, Passwords
 from entrance_server.service.tokens import ANYBODY, new_token
@@ -105,7 +105,7 @@ class AdministrationService:
         password_hash = await self._passwords.hash(password)
         await self._finish(
             self._store.set_password(name, password_hash),
-            lambda grant: bool(grant.ticket_hash) and name in grant.users,
+            Revocation(user=name, logins_only=True),
         )
 
     async def set_user_disabled(self, principal: Principal, name: str, disabled: bool) -> User:
@@ -123,7 +123,7 @@ class AdministrationService:
                 "Nobody disables himself; another administrator can.", reason="OWN_USER"
             )
         change = self._store.set_user_disabled(name, disabled)
-        return await self._finish(change, lambda grant: disabled and name in grant.users)
+        return await self._finish(change, Revocation(user=name) if disabled else None)
 
     async def create_token(self, principal: Principal, command: TokenCommand) -> tuple[Token, str]:
         """Makes a token; its secret is told this once.
@@ -172,7 +172,7 @@ class AdministrationService:
         """
         _require_administrator(principal)
         removed = token_id.isprintable() and await self._finish(
-            self._store.remove_token(token_id), lambda grant: grant.token_id == token_id
+            self._store.remove_token(token_id), Revocation(token_id=token_id)
         )
         if not removed:
             raise errors.NotFound(
@@ -202,16 +202,17 @@ class AdministrationService:
             )
 
     async def _finish(
-        self, change: Coroutine[Any, Any, Result], ends: Callable[[Grant], bool]
+        self, change: Coroutine[Any, Any, Result], revocation: Revocation | None
     ) -> Result:
         """Makes a change and lets it act, also when the caller does not wait for it."""
-        return await self._background.finish(self._change(change, ends))
+        return await self._background.finish(self._change(change, revocation))
 
     async def _change(
-        self, change: Coroutine[Any, Any, Result], ends: Callable[[Grant], bool]
+        self, change: Coroutine[Any, Any, Result], revocation: Revocation | None
     ) -> Result:
         result = await change
-        self._authenticator.end(ends)
+        if revocation is not None:
+            self._authenticator.end(revocation)
         return result
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from entrance_server.domain import errors
 from entrance_server.domain.addresses import Network, is_within, network_of
 from entrance_server.domain.job import Principal
-from entrance_server.domain.users import User, is_user_name
+from entrance_server.domain.users import Revocation, User, is_user_name
 from entrance_server.service.tokens import hash_secret, may_act_for
 from entrance_server.store.port import Store
 
@@ -51,8 +51,18 @@ class Grant:
     principal: Principal
     users: frozenset[str]
     token_id: str = ""
+    token_hash: bytes = b""
     ticket_hash: bytes = b""
     expire_time: datetime | None = None
+
+    def ends_by(self, revocation: Revocation) -> bool:
+        """Whether a revocation ends it."""
+        if revocation.user:
+            is_his = revocation.user in self.users
+            return is_his and bool(self.ticket_hash or not revocation.logins_only)
+        if revocation.token_id:
+            return self.token_id == revocation.token_id
+        return self.ticket_hash == revocation.ticket_hash
 
 
 @dataclass(slots=True)
@@ -132,8 +142,29 @@ class Authenticator:
                 raise
             raise _refused() from None
 
-    def end(self, ends: Callable[[Grant], bool]) -> None:
+    def end(self, revocation: Revocation) -> None:
         """Ends grants after a change that is durable already, and the calls that go on by them."""
+        self._end(lambda grant: grant.ends_by(revocation))
+
+    async def recheck(self) -> None:
+        """Ends the calls that go on by grants which ended elsewhere, without a notice of that.
+
+        Raises:
+            StoreUnavailable: it was cut short.
+        """
+        for grant in list(self._open):
+            if not await self._holds(grant):
+                self._end(grant.__eq__)
+
+    async def _holds(self, grant: Grant) -> bool:
+        if grant.token_hash and await self._store.find_token(grant.token_hash) is None:
+            return False
+        if grant.ticket_hash and await self._store.find_login_session(grant.ticket_hash) is None:
+            return False
+        users = [await self._store.get_user(name) for name in grant.users]
+        return not any(user.disabled for user in users if user is not None)
+
+    def _end(self, ends: Callable[[Grant], bool]) -> None:
         self._endings += 1
         self._known = {key: one for key, one in self._known.items() if not ends(one.grant)}
         now = asyncio.get_running_loop().time()
@@ -181,6 +212,7 @@ class Authenticator:
             Principal(user, is_admin, delegated=not is_own),
             users=frozenset({user, token.user}),
             token_id=token.token_id,
+            token_hash=hash_secret(secret),
             expire_time=token.expire_time,
         )
         return _Known(grant, now, hosts=[network_of(host) for host in token.hosts])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from entrance_server.domain import errors
-from entrance_server.domain.users import LoginSession, is_user_name
+from entrance_server.domain.users import LoginSession, Revocation, is_user_name
 from entrance_server.service.attempts import Attempts
 from entrance_server.service.auth import SESSION_IDLE, Authenticator
 from entrance_server.service.background import Background
@@ -87,4 +87,4 @@ class LoginService:
 
     async def _end(self, ticket_hash: bytes) -> None:
         await self._store.remove_login_session(ticket_hash)
-        self._authenticator.end(lambda grant: grant.ticket_hash == ticket_hash)
+        self._authenticator.end(Revocation(ticket_hash=ticket_hash))

@@ -27,7 +27,7 @@ from entrance_server.domain.job import (
     SessionRecord,
 )
 from entrance_server.domain.status import PLACED, WAITING, JobStatus, may_follow
-from entrance_server.domain.users import LoginSession, Token, User
+from entrance_server.domain.users import LoginSession, Revocation, Token, User
 from entrance_server.store import groups, rows, statements
 from entrance_server.store.archives import SqlArchives
 from entrance_server.store.connect import (
@@ -43,6 +43,7 @@ from entrance_server.store.members import SqlMembers
 from entrance_server.store.migration import migrate
 from entrance_server.store.port import GroupFull, JobFilter, StoreUnavailable, TransitionRefused
 from entrance_server.store.postgresql import LeaseFence, lock_for_migration, notify
+from entrance_server.store.revocations import revoked
 from entrance_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -231,8 +232,8 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
 
         def step(connection: Connection) -> Job:
             job = self._step(connection, task_id, to, expect, values)
-            if self.is_shared and to not in PLACED:
-                notify(connection, groups.place_freed(job.spec.group))
+            if to not in PLACED:
+                self._announce(connection, groups.place_freed(job.spec.group))
             return job
 
         return await self._write(step)
@@ -366,6 +367,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
 
         def remove(connection: Connection) -> bool:
             done = connection.execute(statements.REMOVE_TOKEN, {"p_token_id": token_id})
+            self._announce(connection, revoked(Revocation(token_id=token_id)))
             return done.rowcount > 0
 
         return await self._write(remove)
@@ -395,12 +397,15 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
     async def set_password(self, name: str, password_hash: str) -> User:
         """Sets a user's password and ends his login sessions."""
         values = {"p_password_hash": password_hash}
-        return await self._change_user(statements.SET_PASSWORD, name, values, logs_out=True)
+        return await self._change_user(
+            statements.SET_PASSWORD, name, values, Revocation(user=name, logins_only=True)
+        )
 
     async def set_user_disabled(self, name: str, disabled: bool) -> User:
         """Disables a user, which ends his login sessions, or enables him."""
         values = {"p_disabled": disabled}
-        return await self._change_user(statements.SET_DISABLED, name, values, logs_out=disabled)
+        revocation = Revocation(user=name) if disabled else None
+        return await self._change_user(statements.SET_DISABLED, name, values, revocation)
 
     async def log_in(
         self, session: LoginSession, *, password_hash: str, idle_since: datetime
@@ -442,6 +447,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
 
         def remove(connection: Connection) -> None:
             connection.execute(statements.REMOVE_LOGIN_SESSION, {"p_ticket_hash": ticket_hash})
+            self._announce(connection, revoked(Revocation(ticket_hash=ticket_hash)))
 
         await self._write(remove)
 
@@ -507,8 +513,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         statement: ReturningUpdate[Any],
         name: str,
         values: Mapping[str, object],
-        *,
-        logs_out: bool,
+        revocation: Revocation | None,
     ) -> User:
         key = {"p_name": name}
 
@@ -516,8 +521,9 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
             row = connection.execute(statement, {**key, **values}).one_or_none()
             if row is None:
                 raise errors.NotFound(f"There is no user '{name}'.")
-            if logs_out:
+            if revocation is not None:
                 connection.execute(statements.REMOVE_LOGIN_SESSIONS_OF_USER, key)
+                self._announce(connection, revoked(revocation))
             return rows.user_from(row)
 
         return await self._write(change)
@@ -547,6 +553,11 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         """Tells the other servers something, where there may be others."""
         if self._connection().engines.keeper is not None:
             await self._keep(lambda connection: notify(connection, text))
+
+    def _announce(self, connection: Connection, text: str) -> None:
+        """Tells the other servers something with a change, where there may be others."""
+        if self.is_shared:
+            notify(connection, text)
 
     def hear(self, heard: Callable[[str], None]) -> None:
         """Calls back with what other servers tell, from now on."""

@@ -36,14 +36,16 @@ class Kept:
         self.clock = clock
         self.live = LiveJobs()
 
-    def retention(self, ledger: Any = None, *, not_before: Any = None, **rules: Any) -> Retention:
+    def retention(
+        self, ledger: Any = None, *, instance: str = INSTANCE, not_before: Any = None, **rules: Any
+    ) -> Retention:
         return Retention(
             ledger=ledger or self.store,
             live=self.live,
             logs=self.logs,
             root=self.root,
             aside=self.root.parent / "aside",
-            instance=INSTANCE,
+            instance=instance,
             rules=dataclasses.replace(RULES, **rules),
             clock=self.clock,
             not_before=not_before,
@@ -323,7 +325,7 @@ async def test_rounds_go_on_by_themselves_after_one_that_failed(kept: Kept) -> N
     job = await kept.job()
     kept.clock.advance(2 * DAY.total_seconds())
     failing = Failing(kept.store, "mark_removed")
-    rules = {"age": DAY, "interval": timedelta(milliseconds=1)}
+    rules: dict[str, Any] = {"age": DAY, "interval": timedelta(milliseconds=1)}
     async with kept.retention(failing, **rules):
         await eventually(lambda: kept.store.stored_bytes(INSTANCE), "a round has measured")
         assert await kept.has_files(job) == [True]
@@ -340,6 +342,31 @@ async def test_marking_does_not_touch_jobs_that_have_not_ended(kept: Kept) -> No
     ended = await kept.store.transition(running.task_id, JobStatus.SUCCEED, expect=ACTIVE)
     found = await kept.store.oldest_files(INSTANCE, ended_before=kept.clock.advance(1), limit=9)
     assert found == [StoredFiles(ended.task_id, 0)]
+
+
+@pytest.mark.parametrize(("other", "is_heir"), [("b", True), ("0", False), ("c", True)])
+async def test_the_first_of_the_live_servers_looks_after_what_one_left_that_is_gone(
+    kept: Kept, other: str, is_heir: bool
+) -> None:
+    async def join(name: str, lease: timedelta) -> None:
+        await kept.store.join(name, address="", home=name, lease=lease)
+
+    ended, running = await kept.job(), await kept.job(JobStatus.RUNNING)
+    await join(INSTANCE, -DAY)
+    await join("a", DAY)
+    await join(other, DAY)
+    kept.clock.advance(DAY.total_seconds())
+    await kept.retention(instance="a", age=DAY).run_once()
+    assert await kept.has_files(ended, running) == [not is_heir, True]
+
+
+async def test_a_server_that_went_just_now_looks_after_its_files_itself(kept: Kept) -> None:
+    job = await kept.job()
+    await kept.store.join(INSTANCE, address="", home="x", lease=timedelta(seconds=-1))
+    await kept.store.join("a", address="", home="a", lease=DAY)
+    kept.clock.advance(DAY.total_seconds())
+    await kept.retention(instance="a", age=DAY).run_once()
+    assert await kept.has_files(job) == [True]
 
 
 async def _is_removed(kept: Kept, job: Job) -> bool:

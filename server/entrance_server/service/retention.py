@@ -21,6 +21,7 @@ from entrance_server.service.live import LiveJobs
 from entrance_server.store.port import Ledger, StoredFiles, StoreUnavailable
 
 BATCH = 200  # jobs of one transaction
+GONE_FOR = timedelta(minutes=10)  # after which another server does it for one
 SWEEP_INTERVAL = timedelta(days=1)  # between looks for directories that no row tells of
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,8 @@ class RetentionRules:
 
 class Retention:
     """Applies the rules to the jobs of one instance, round by round. An async context manager.
+
+    One of the servers does it for those that are gone, too, to the jobs of each by themselves.
 
     It never touches a job that has not ended. A round that is cut short, by a crash too, is gone
     on with by the next one. Nothing is removed for its age earlier than `not_before`.
@@ -102,18 +105,23 @@ class Retention:
         Raises:
             StoreUnavailable, OSError: it was cut short.
         """
-        await self._finish_removals()
-        await self._measure()
-        ages_count = self._not_before is None or self._clock() >= self._not_before
-        if self._rules.files_age is not None and ages_count:
-            await self._remove_older(self._rules.files_age)
-        if self._rules.size is not None:
-            await self._remove_beyond(self._rules.size)
-        if self._rules.history_age is not None and ages_count:
-            await self._forget_older(self._rules.history_age)
+        gone = await self._ledger.left_to(self._instance, gone_for=GONE_FOR)
+        for instance in (self._instance, *gone):
+            await self._apply_rules(instance)
         if self._clock() >= self._next_sweep:
             self._next_sweep = self._clock() + SWEEP_INTERVAL
             await self._sweep()
+
+    async def _apply_rules(self, instance: str) -> None:
+        await self._finish_removals(instance)
+        await self._measure(instance)
+        ages_count = self._not_before is None or self._clock() >= self._not_before
+        if self._rules.files_age is not None and ages_count:
+            await self._remove_older(instance, self._rules.files_age)
+        if self._rules.size is not None:
+            await self._remove_beyond(instance, self._rules.size)
+        if self._rules.history_age is not None and ages_count:
+            await self._forget_older(instance, self._rules.history_age)
 
     async def _work(self) -> None:
         while True:
@@ -125,16 +133,16 @@ class Retention:
                 log.exception("retention failed")
             await asyncio.sleep(self._rules.interval.total_seconds())
 
-    async def _finish_removals(self) -> None:
+    async def _finish_removals(self, instance: str) -> None:
         """Removes what was marked by a round that was cut short."""
-        while marked := await self._ledger.removals(self._instance, limit=BATCH):
+        while marked := await self._ledger.removals(instance, limit=BATCH):
             if not await self._delete(marked):
                 return
 
-    async def _measure(self) -> None:
+    async def _measure(self, instance: str) -> None:
         """Notes what the files of jobs take that have ended since the last round."""
         while True:
-            found = await self._ledger.unmeasured_jobs(self._instance, limit=BATCH)
+            found = await self._ledger.unmeasured_jobs(instance, limit=BATCH)
             ended = [task_id for task_id in found if self._live.get(task_id) is None]
             if not ended:
                 return
@@ -143,31 +151,29 @@ class Retention:
     def _sizes(self, task_ids: Sequence[int]) -> dict[int, int]:
         return {task_id: job_files.size(self._root, task_id) for task_id in task_ids}
 
-    async def _remove_older(self, age: timedelta) -> None:
-        while old := await self._oldest(self._clock() - age):
+    async def _remove_older(self, instance: str, age: timedelta) -> None:
+        while old := await self._oldest(instance, self._clock() - age):
             await self._remove(old)
 
-    async def _remove_beyond(self, size: int) -> None:
-        excess = await self._ledger.stored_bytes(self._instance) - size
+    async def _remove_beyond(self, instance: str, size: int) -> None:
+        excess = await self._ledger.stored_bytes(instance) - size
         while excess > 0:
-            oldest = list(_up_to(excess, await self._oldest(self._clock() - self._rules.spared)))
+            oldest = list(
+                _up_to(excess, await self._oldest(instance, self._clock() - self._rules.spared))
+            )
             if not oldest:
                 log.warning("more is stored than is to be kept", excess=excess)
                 return
             await self._remove(oldest)
             excess -= sum(files.size for files in oldest)
 
-    async def _forget_older(self, age: timedelta) -> None:
+    async def _forget_older(self, instance: str, age: timedelta) -> None:
         before = self._clock() - age
-        while removed := await self._ledger.remove_jobs(
-            self._instance, ended_before=before, limit=BATCH
-        ):
+        while removed := await self._ledger.remove_jobs(instance, ended_before=before, limit=BATCH):
             log.info("history removed", jobs=removed, ended_before=before.isoformat())
 
-    async def _oldest(self, ended_before: datetime) -> list[StoredFiles]:
-        found = await self._ledger.oldest_files(
-            self._instance, ended_before=ended_before, limit=BATCH
-        )
+    async def _oldest(self, instance: str, ended_before: datetime) -> list[StoredFiles]:
+        found = await self._ledger.oldest_files(instance, ended_before=ended_before, limit=BATCH)
         return [files for files in found if self._live.get(files.task_id) is None]
 
     async def _remove(self, stored: Collection[StoredFiles]) -> None:

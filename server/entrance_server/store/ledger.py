@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable, Row
@@ -19,6 +19,11 @@ class SqlLedger(ABC):
     """The part of a store that the retention asks; see `port.Ledger`."""
 
     _clock: Callable[[], datetime]
+
+    async def left_to(self, instance: str, *, gone_for: timedelta) -> Sequence[str]:
+        """The instances without a lease for so long whose jobs are left to another one."""
+        asked = {"p_name": instance, "p_gone_for": gone_for}
+        return await self._read_all(statements.LEFT_TO, asked, lambda row: str(row.name))
 
     async def stored_bytes(self, instance: str) -> int:
         """What the files of ended jobs take in all, as far as they were measured."""

@@ -108,6 +108,12 @@ class Ledger(Protocol):
     Every method raises StoreUnavailable when the store does not answer.
     """
 
+    async def left_to(self, instance: str, *, gone_for: timedelta) -> Sequence[str]:
+        """The instances that left jobs and have no lease for so long, where this one is the heir.
+
+        That is the first by name of those that have leases.
+        """
+
     async def stored_bytes(self, instance: str) -> int:
         """What the files take in all, as far as they were measured."""
 

@@ -461,6 +461,23 @@ LIVE_INSTANCES = (
     select(*instances.c, true().label("is_alive")).where(_is_alive).order_by(instances.c.name)
 )
 
+# The servers that are gone for long and left jobs, for the first one by name of those that live.
+_first = instances.alias("first")
+LEFT_TO = (
+    select(instances.c.name)
+    .where(
+        instances.c.lease_expire_time < database_now() - bindparam("p_gone_for", type_=Duration),
+        exists().where(jobs.c.instance == instances.c.name),
+        select(func.min(_first.c.name))
+        .where(
+            or_(_first.c.lease_expire_time.is_(None), _first.c.lease_expire_time > database_now())
+        )
+        .scalar_subquery()
+        == _name,
+    )
+    .order_by(instances.c.name)
+)
+
 # Which servers act for jobs, and whether under the leases that they took them with.
 FIND_OWNERS = (
     select(

@@ -67,7 +67,8 @@ class Cluster:
     def __init__(self, root: Path, store_url: str, *, servers: int, gateways: int) -> None:
         self.store_url = store_url
         self.footprint = Footprint(root)
-        environment = {
+        self._root = root
+        self.environment = environment = {
             **self.footprint.environment,
             **SETTINGS,
             "ENTRANCE_STORE_URL": store_url,
@@ -84,6 +85,12 @@ class Cluster:
         with ThreadPoolExecutor() as starting:
             list(starting.map(Server.start, self.servers))
             list(starting.map(lambda gateway: gateway.start(self.servers), self.gateways))
+
+    def new_server(self, name: str, **settings: str) -> Server:
+        """One more server, with settings of its own; it does not run yet."""
+        server = Server(name, self._root, {**self.environment, **settings})
+        self.servers.append(server)
+        return server
 
     @property
     def daemons(self) -> list[Daemon]:

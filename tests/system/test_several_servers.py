@@ -14,6 +14,7 @@ import pytest
 from entrance.client import JobHandle, JobStatus, Unauthenticated
 from entrance.v1 import entrance_pb2 as pb
 from tests.support.cluster import Cluster, Gateway, Server, running_cluster
+from tests.support.jobs import became
 from tests.support.postgres import Postgres, new_database
 from tests.support.waiting import until
 
@@ -229,7 +230,7 @@ def test_limits_of_a_group_hold_over_all_servers(
     creator = f"shared_{killed}"
     servers = cluster.servers * 5
     jobs = [submit(cluster, server, "sleep 0.3", creator=creator) for server in servers]
-    running(jobs[0])
+    became(jobs[0], JobStatus.RUNNING, JobStatus.SUCCEED)
     if killed:
         doomed.kill()
     client = cluster.client(*(cluster.others(doomed) if killed else cluster.servers))

@@ -13,6 +13,7 @@ BASELINE := protos/baseline.binpb
 IMAGE_EXTRAS := server gateway postgres s3 adbc trino sandbox
 DEMO ?= entrance.cli.demo
 MINUTES ?= 5
+WORKERS ?= 2
 SEED ?=
 USERS ?=
 FAULTS ?=
@@ -26,8 +27,9 @@ help:  ## Show what there is to make
 
 install: $(INSTALLED)  ## Install into VENV (.venv), with PYTHON (the first that is new enough)
 
-test: check  ## Install, check, then run every test
-	$(BIN)/python -m pytest
+test: check  ## Install, check, then run every test; WORKERS (2) at once, but for those of the system
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile tests/unit tests/contract
+	$(BIN)/python -m pytest tests/system
 
 check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
 	$(BIN)/python hatch_build.py --check

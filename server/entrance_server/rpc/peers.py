@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, NoReturn, Protocol, Self
+from typing import Any, Final, NoReturn, Protocol
 
 import grpc
 import structlog
@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from entrance.tls import TlsError, TlsSource
 from entrance_server.domain.errors import JobMoved
 from entrance_server.domain.instances import Owner
+from entrance_server.keeper import Keeper
 from entrance_server.rpc import caller, errors
 from entrance_server.rpc.edge import Context, Method
 from entrance_server.rpc.hops import Seal
@@ -46,7 +47,7 @@ class Receiver(Protocol):
         """Sends an answer on, as fast as it is read."""
 
 
-class Peers:
+class Peers(Keeper):
     """Hands calls on to other servers, as their callers sent them. An async context manager.
 
     A channel is closed when its server is no longer among those that live: what is under way on it
@@ -61,16 +62,9 @@ class Peers:
         self._seal = seal
         self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._looking: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._looking = asyncio.create_task(self._close_lost())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+    async def __aexit__(self, *exc_info: object) -> None:
+        await super().__aexit__(*exc_info)
         for address in list(self._channels):
             await self._channels.pop(address).close()
 
@@ -130,7 +124,7 @@ class Peers:
             self._tls.renewed()
         return grpc.aio.secure_channel(address, self._tls.content.channel_credentials(), _OPTIONS)
 
-    async def _close_lost(self) -> None:
+    async def _work(self) -> None:
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             if not self._channels:

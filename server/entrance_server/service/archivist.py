@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import structlog
 
 from entrance_server import job_files
 from entrance_server.archive import BucketUnavailable
 from entrance_server.domain import ids
+from entrance_server.keeper import Keeper
 from entrance_server.logs import LogStore, LogUnavailable
 from entrance_server.service.archived import ArchivedFiles
 from entrance_server.service.disk_guard import DiskGuard
@@ -53,7 +53,7 @@ class ArchiveRules:
     interval: timedelta = timedelta(minutes=1)
 
 
-class Archivist:
+class Archivist(Keeper):
     """Archives the jobs of one instance, round by round. An async context manager.
 
     A round that is cut short, by a crash too, is gone on with by the next one. Files are removed
@@ -83,17 +83,6 @@ class Archivist:
         self._rules = rules
         self._clock = clock
         self._turns = asyncio.Semaphore(JOBS_AT_ONCE)
-        self._working: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._working = asyncio.create_task(self._work())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._working is not None:
-            self._working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._working
 
     async def run_once(self) -> None:
         """One round.

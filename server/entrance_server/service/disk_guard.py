@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import structlog
 
 from entrance_server.domain.errors import Exhausted
 from entrance_server.domain.sizes import spoken
+from entrance_server.keeper import Keeper
 
 LOOK_INTERVAL = 1.0  # seconds
 
@@ -24,7 +24,7 @@ def free_bytes(directory: Path) -> int:
     return shutil.disk_usage(directory).free
 
 
-class DiskGuard:
+class DiskGuard(Keeper):
     """Looks at the disk of a directory again and again. An async context manager.
 
     A disk that does not tell its space refuses nobody: what needs it fails or waits by itself.
@@ -37,18 +37,10 @@ class DiskGuard:
         self._min_free = min_free
         self._free = free
         self._left = min_free
-        self._looking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.look()
-        self._looking = asyncio.create_task(self._look_again())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+        return await super().__aenter__()
 
     @property
     def is_low(self) -> bool:
@@ -87,7 +79,7 @@ class DiskGuard:
         elif was_low and not self.is_low:
             log.info("disk has space again", left=self._left)
 
-    async def _look_again(self) -> None:
+    async def _work(self) -> None:
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             await self.look()

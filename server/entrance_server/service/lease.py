@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Self
 
 import structlog
 
 from entrance_server.domain.instances import Lease
+from entrance_server.keeper import Keeper, Watch
 from entrance_server.store.port import Inheritance, LeaseLost, Members, StoreUnavailable
 from entrance_server.tenure import Tenure
 
@@ -20,7 +20,7 @@ MARGIN = 0.1  # of a lease, in which clocks may differ and what was begun may en
 LEAVE_TIMEOUT = 2.0  # seconds
 
 
-class LeaseKeeper:
+class LeaseKeeper(Keeper):
     """Renews a lease three times in its length. An async context manager; leaving it ends it.
 
     The tenure ends a little before the lease would, counted from before the last renewal was sent,
@@ -34,22 +34,15 @@ class LeaseKeeper:
         self._lease = lease
         self._length = length
         self._tenure = tenure
-        self._keeping: asyncio.Task[None] | None = None
         self._extend(taken)
 
-    async def __aenter__(self) -> Self:
-        self._keeping = asyncio.create_task(self._keep())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+    async def __aexit__(self, *exc_info: object) -> None:
+        await super().__aexit__(*exc_info)
         with contextlib.suppress(StoreUnavailable, LeaseLost, TimeoutError):
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 await self._members.leave(self._lease)
 
-    async def _keep(self) -> None:
+    async def _work(self) -> None:
         interval = self._length.total_seconds() / 3
         while True:
             await asyncio.sleep(interval)
@@ -70,7 +63,7 @@ class LeaseKeeper:
         self._tenure.lasts_until(since + self._length.total_seconds() * (1 - MARGIN))
 
 
-class Takeover:
+class Takeover(Watch):
     """Looks for servers whose leases ran out, and takes what they had. An async context manager."""
 
     def __init__(
@@ -81,25 +74,11 @@ class Takeover:
         interval: timedelta,
         inherit: Callable[[Inheritance], Awaitable[None]],
     ) -> None:
+        super().__init__()
         self._members = members
         self._lease = lease
         self._interval = interval
         self._inherit = inherit
-        self._wanted = asyncio.Event()
-        self._working: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._working = asyncio.create_task(self._work())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._working is not None:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
-
-    def look(self) -> None:
-        """Looks at once, since a server has left."""
-        self._wanted.set()
 
     async def _work(self) -> None:
         while True:
@@ -118,7 +97,4 @@ class Takeover:
                 return
             except Exception:
                 log.exception("taking over failed")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval.total_seconds()):
-                    await self._wanted.wait()
-            self._wanted.clear()
+            await self._rest(self._interval.total_seconds())

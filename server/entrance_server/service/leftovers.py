@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 import structlog
 
+from entrance_server.keeper import Keeper
 from entrance_server.store.port import Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,7 @@ class SessionFiles(Protocol):
         """Ends what is left of one, and removes its files."""
 
 
-class Leftovers:
+class Leftovers(Keeper):
     """Removes such files once the session is over. An async context manager.
 
     Whoever took a session over ends it, but can't reach the directories of the server that it is
@@ -38,7 +39,6 @@ class Leftovers:
         self._instance = instance
         self._interval = interval
         self._waiting: set[str] = set()
-        self._looking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         others = {
@@ -47,16 +47,13 @@ class Leftovers:
             if one.owner != self._instance
         }
         self._waiting = await self._files.found() & others
-        self._looking = asyncio.create_task(self._look_again())
-        return self
+        return await super().__aenter__()
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+    async def __aexit__(self, *exc_info: object) -> None:
+        await super().__aexit__(*exc_info)
         await self._look()
 
-    async def _look_again(self) -> None:
+    async def _work(self) -> None:
         while self._waiting:
             await asyncio.sleep(self._interval)
             await self._look()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ import structlog
 
 from entrance_server import job_files
 from entrance_server.archive import BucketUnavailable
+from entrance_server.keeper import Keeper
 from entrance_server.logs import LogStore, LogUnavailable
 from entrance_server.service.archived import ArchivedFiles
 from entrance_server.service.job_log import utc_now
@@ -52,7 +52,7 @@ class RetentionRules:
         return min(ages, default=None)
 
 
-class Retention:
+class Retention(Keeper):
     """Applies the rules to the jobs of one instance, round by round. An async context manager.
 
     One of the servers does it for those that are gone, too, to the jobs of each by themselves.
@@ -86,18 +86,10 @@ class Retention:
         self._clock = clock
         self._not_before = not_before
         self._next_sweep = clock()
-        self._working: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._set_aside_unknown()
-        self._working = asyncio.create_task(self._work())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._working is not None:
-            self._working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._working
+        return await super().__aenter__()
 
     async def run_once(self) -> None:
         """One round.

@@ -209,6 +209,24 @@ class Engine(abc.ABC):
                 raise InvalidOption(f"the setting {name} {problem}")
 
 
+class WorkerEngine(Engine):
+    """An engine that is a library in a worker process; `worker` is its class, as `module:class`."""
+
+    package: ClassVar[str]
+    worker: ClassVar[str]
+
+    @classmethod
+    def version(cls) -> str:
+        """The version of the library."""
+        return package_version(cls.package)
+
+    async def open(self, context: SessionContext) -> Session:
+        """Starts a worker."""
+        from entrance_runner.worker import WorkerSession
+
+        return await WorkerSession.start(context, self.worker)
+
+
 EngineFinder = Callable[[], Iterable[metadata.EntryPoint]]
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import TokenError
 
+from entrance_runner.statements import StatementFailed
 
-class Unreadable(Exception):
+
+class Unreadable(StatementFailed):
     """The code does not consist of tokens; the message says why."""
 
 

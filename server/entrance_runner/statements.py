@@ -6,11 +6,14 @@ import abc
 import math
 import time
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from entrance_runner.engine import Level, Part, Progress
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.worker_process import Task, Worker
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_PARTS = 1000  # of the progress; a run of more statements counts several in one
 SHOWN_CHARACTERS = 80  # of a statement, in the log
@@ -52,6 +55,12 @@ class StatementWorker(Worker, Generic[Statement]):
     def fraction(self) -> float:
         """How far the running statement is, from 0 to 1. Called from the control thread."""
         return 0.0
+
+    def tell_table(self, task: Task, index: int, rows: pa.RecordBatchReader) -> str:
+        """Writes a statement's rows into a result set; how many they were, in words."""
+        result = task.results.add_table(rows, statement=index)
+        task.tell_result(result)
+        return counted(result.row_count)
 
     def finish(self, task: Task) -> None:
         """Puts in order what the statements left behind, however they ended."""
@@ -148,6 +157,11 @@ class Statements:
 def counted(rows: int) -> str:
     """A number of rows in words."""
     return "1 row" if rows == 1 else f"{rows} rows"
+
+
+def changed(rows: int | None) -> str:
+    """What a statement without rows did; less than 0, or None, is a number that nobody knows."""
+    return "done" if rows is None or rows < 0 else f"{counted(rows)} changed"
 
 
 def _shown(query: str) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from entrance_runner.engine import Engine, Session, SessionContext, package_version
+from entrance_runner.engine import WorkerEngine
 from entrance_runner.parameters import Parameter, ParameterType
 
-WORKER = "entrance_runner.engines.adbc_worker:AdbcWorker"
 
-
-class AdbcEngine(Engine):
+class AdbcEngine(WorkerEngine):
     """Runs SQL in PostgreSQL and SQLite."""
 
     engine_type: ClassVar[str] = "adbc"
+    package: ClassVar[str] = "adbc-driver-manager"
+    worker: ClassVar[str] = "entrance_runner.engines.adbc_worker:AdbcWorker"
     run_types: ClassVar[Sequence[str]] = ("sql",)
     description: ClassVar[str] = "SQL in PostgreSQL or SQLite; a session is one connection."
     parameters: ClassVar[Sequence[Parameter]] = (
@@ -24,14 +24,3 @@ class AdbcEngine(Engine):
             "The database, by the name of its connection in the configuration.",
         ),
     )
-
-    @classmethod
-    def version(cls) -> str:
-        """The version of the driver manager."""
-        return package_version("adbc-driver-manager")
-
-    async def open(self, context: SessionContext) -> Session:
-        """Starts a worker that connects."""
-        from entrance_runner.worker import WorkerSession
-
-        return await WorkerSession.start(context, WORKER)

@@ -13,8 +13,8 @@ from entrance_runner import prctl
 from entrance_runner.engine import EngineUnavailable, InvalidOption, Level
 from entrance_runner.engines.adbc_drivers import Driver, driver_of, sentence
 from entrance_runner.plain_types import plain
-from entrance_runner.sql_text import SqlStatement, Unreadable, statements_of
-from entrance_runner.statements import StatementFailed, StatementWorker, counted
+from entrance_runner.sql_text import SqlStatement, statements_of
+from entrance_runner.statements import StatementFailed, StatementWorker, changed
 from entrance_runner.worker_process import Task
 
 
@@ -49,10 +49,7 @@ class AdbcWorker(StatementWorker[SqlStatement]):
 
     def split(self, code: str) -> Sequence[SqlStatement]:
         """The statements, by the quotes and comments of the database's dialect."""
-        try:
-            return statements_of(code, self._driver.dialect)
-        except Unreadable as error:
-            raise StatementFailed(str(error)) from None
+        return statements_of(code, self._driver.dialect)
 
     def text(self, statement: SqlStatement) -> str:
         """A statement as it was written."""
@@ -95,12 +92,9 @@ class AdbcWorker(StatementWorker[SqlStatement]):
     def _execute(self, task: Task, index: int, cursor: dbapi.Cursor, text: str) -> str:
         cursor.execute(text)
         if not cursor.description:
-            count = cursor.rowcount
-            return "done" if count < 0 else f"{counted(count)} changed"
+            return changed(cursor.rowcount)
         with plain(cursor.fetch_record_batch()) as rows:
-            result = task.results.add_table(rows, statement=index)
-        task.tell_result(result)
-        return counted(result.row_count)
+            return self.tell_table(task, index, rows)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

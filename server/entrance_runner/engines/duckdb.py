@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from entrance_runner.engine import (
-    Engine,
-    Session,
-    SessionContext,
-    package_version,
-)
+from entrance_runner.engine import WorkerEngine
 from entrance_runner.parameters import Parameter, ParameterType
 
 MOST_THREADS = 256
-WORKER = "entrance_runner.engines.duckdb_worker:DuckDBWorker"
 
 
-class DuckDBEngine(Engine):
+class DuckDBEngine(WorkerEngine):
     """Runs SQL by DuckDB."""
 
     engine_type: ClassVar[str] = "duckdb"
+    package: ClassVar[str] = "duckdb"
+    worker: ClassVar[str] = "entrance_runner.engines.duckdb_worker:DuckDBWorker"
     run_types: ClassVar[Sequence[str]] = ("sql",)
     description: ClassVar[str] = "SQL by DuckDB; tables last for the session."
     parameters: ClassVar[Sequence[Parameter]] = (
@@ -43,14 +39,3 @@ class DuckDBEngine(Engine):
             least=1024 * 1024,
         ),
     )
-
-    @classmethod
-    def version(cls) -> str:
-        """The version of DuckDB."""
-        return package_version("duckdb")
-
-    async def open(self, context: SessionContext) -> Session:
-        """Starts a worker with a connection."""
-        from entrance_runner.worker import WorkerSession
-
-        return await WorkerSession.start(context, WORKER)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from entrance_runner.engine import EngineUnavailable, InvalidOption, Level
 from entrance_runner.parameters import size_of
-from entrance_runner.statements import StatementFailed, StatementWorker, counted
+from entrance_runner.statements import StatementFailed, StatementWorker, changed
 from entrance_runner.worker_process import Task
 
 BATCH_ROWS = 16 * 1024
@@ -85,13 +85,10 @@ class DuckDBWorker(StatementWorker[duckdb.Statement]):
         else:
             self._connection.execute(statement)
             if not _returns_rows(statement, self._connection):
-                count = self._connection.rowcount
-                return "done" if count < 0 else f"{counted(count)} changed"
+                return changed(self._connection.rowcount)
             with warnings.catch_warnings(action="ignore"):  # it says that these rows were copied
                 rows = self._connection.to_arrow_reader(BATCH_ROWS)
-        result = task.results.add_table(rows, statement=index)
-        task.tell_result(result)
-        return counted(result.row_count)
+        return self.tell_table(task, index, rows)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

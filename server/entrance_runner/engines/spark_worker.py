@@ -16,7 +16,7 @@ from entrance_runner.engines import spark_client
 from entrance_runner.engines.spark_progress import Stage, Stages
 from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.parameters import size_of
-from entrance_runner.sql_text import Unreadable, statements_of
+from entrance_runner.sql_text import statements_of
 from entrance_runner.statements import StatementFailed, Statements, StatementWorker, counted
 from entrance_runner.worker_process import Task
 
@@ -128,10 +128,7 @@ class SparkWorker(StatementWorker[str]):
 
     def split(self, code: str) -> Sequence[str]:
         """The statements; a compound one goes to the end of the code."""
-        try:
-            found = statements_of(code, "spark")
-        except Unreadable as error:
-            raise StatementFailed(str(error)) from None
+        found = statements_of(code, "spark")
         texts: list[str] = []
         position = 0
         for one in found:

@@ -15,8 +15,8 @@ from trino.auth import BasicAuthentication
 from entrance_runner import prctl
 from entrance_runner.engine import EngineUnavailable, InvalidOption
 from entrance_runner.engines.trino_rows import record_batches
-from entrance_runner.sql_text import SqlStatement, Unreadable, statements_of
-from entrance_runner.statements import StatementFailed, StatementWorker, counted
+from entrance_runner.sql_text import SqlStatement, statements_of
+from entrance_runner.statements import StatementFailed, StatementWorker, changed
 from entrance_runner.worker_process import Task
 
 BATCH_ROWS = 16 * 1024
@@ -53,10 +53,7 @@ class TrinoWorker(StatementWorker[SqlStatement]):
 
     def split(self, code: str) -> Sequence[SqlStatement]:
         """The statements, by the quotes and comments of Trino's SQL."""
-        try:
-            return statements_of(code, "trino")
-        except Unreadable as error:
-            raise StatementFailed(str(error)) from None
+        return statements_of(code, "trino")
 
     def text(self, statement: SqlStatement) -> str:
         """A statement as it was written."""
@@ -91,13 +88,9 @@ class TrinoWorker(StatementWorker[SqlStatement]):
         if self.interrupted:
             raise StatementFailed("interrupted")
         if cursor.update_type is not None or not cursor.description:
-            count = cursor.rowcount
-            return "done" if count is None or count < 0 else f"{counted(count)} changed"
+            return changed(cursor.rowcount)
         columns = [(column[0], column[1]) for column in cursor.description]
-        rows = record_batches(columns, lambda: self._fetch(cursor))
-        result = task.results.add_table(rows, statement=index)
-        task.tell_result(result)
-        return counted(result.row_count)
+        return self.tell_table(task, index, record_batches(columns, lambda: self._fetch(cursor)))
 
     def _fetch(self, cursor: Any) -> Sequence[Sequence[Any]]:
         rows: Sequence[Sequence[Any]] = cursor.fetchmany(BATCH_ROWS)

@@ -149,9 +149,7 @@ class Cluster:
         for daemon in self.daemons:
             if daemon.runs:
                 daemon.kill()
-        for process in self.footprint.processes():
-            with contextlib.suppress(Exception):
-                process.kill()
+        self.footprint.end_by_force()
 
 
 @contextmanager

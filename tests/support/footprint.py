@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +31,12 @@ class Footprint:
     def processes(self) -> list[psutil.Process]:
         """Every living process of the service: its programs, runners, and all that jobs started."""
         return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def end_by_force(self) -> None:
+        """Kills every process; one that has just ended by itself is no error."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def runners(self, session_id: str = "") -> list[psutil.Process]:
         """The processes of runners, of one session or of all.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -182,9 +181,7 @@ class Service:
         for daemon in (self.gateway, self.server):
             if daemon.runs:
                 daemon.kill()
-        for process in self.footprint.processes():
-            with contextlib.suppress(Exception):
-                process.kill()
+        self.footprint.end_by_force()
 
 
 @contextmanager

@@ -245,8 +245,7 @@ def serve() -> Iterator[Serve]:
     footprint = Footprint(root)
     environment = {**footprint.environment, "ENTRANCE_DATA_DIR": str(root / "data")}
     yield Serve(footprint, Command(environment, root))
-    for process in footprint.processes():
-        process.kill()
+    footprint.end_by_force()
     shutil.rmtree(root)
 
 

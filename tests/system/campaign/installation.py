@@ -178,9 +178,7 @@ class Installation:
     def _end_by_force(self) -> None:
         for program in self.programs:
             program.end_by_force()
-        for process in self.footprint.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.footprint.end_by_force()
 
 
 def _names(kind: str, count: int) -> Sequence[str]:

@@ -44,7 +44,6 @@ display(HTML("<b>bold</b>"))
 6 * 7
 """
 EVERYTHING = {
-    "creator": "Desk",
     "variables": {"name": "world"},
     "params": JobParams(runtime={"colour": "blue"}),
     "labels": {"route": "north", "tenant": "t1"},

@@ -12,11 +12,12 @@ from pathlib import Path
 import uvloop
 
 from entrance import service_log
-from entrance_server.app import StartError, serve
+from entrance_server.app import serve
 from entrance_server.config import ConfigError, read_settings
 from entrance_server.data_dir import DataDirError
 from entrance_server.rpc.listen import ListenError
 from entrance_server.store.port import StoreUnavailable
+from entrance_server.wiring.base import StartError
 
 REJOINS = "--rejoins"  # said by a server that lost its lease to the one that it becomes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
@@ -21,7 +21,6 @@ from entrance_server.rpc import errors
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 RpcHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[RpcHandler | None]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,12 @@ class Layer(Protocol):
         """
 
 
-class Edge(grpc.aio.ServerInterceptor):
-    """Puts layers around each handler, the first one outermost, when its method is first called.
+class Edge(grpc.GenericRpcHandler):
+    """Serves methods by their paths, each with layers around its handler, the first one outermost.
+
+    Generated code registers services with it as it does with a server, which knows this one handler
+    alone: each method that a server of grpc.aio knows by itself makes every call dearer, since the
+    server waits for the next call of each of them anew.
 
     A call is ended when its request does not come within `request_deadline` seconds.
     """
@@ -65,26 +68,28 @@ class Edge(grpc.aio.ServerInterceptor):
         self._layers = tuple(layers)
         self._request_deadline = request_deadline
         self._deadlines = Deadlines()
-        self._handlers: dict[str, RpcHandler] = {}
         self._served: dict[str, RpcHandler] = {}
+        self._unary: dict[str, RpcHandler] = {}
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> RpcHandler | None:
-        name = handler_call_details.method
-        if name in self._served:
-            return self._served[name]
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        self._served[name] = self._receiving(self.wrapped(name, handler))
-        return self._served[name]
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Called by generated code; what it says comes by name as well."""
 
-    def wrapped(self, name: str, handler: RpcHandler) -> RpcHandler:
-        """The handler of a method with the layers around it, made once."""
-        if name not in self._handlers:
-            self._handlers[name] = self._wrap(name, handler)
-        return self._handlers[name]
+    def add_registered_method_handlers(self, service: str, methods: Mapping[str, Any]) -> None:
+        """Called by generated code with a service's handlers."""
+        for name, handler in methods.items():
+            path = f"/{service}/{name}"
+            wrapped = self._wrap(path, handler)
+            self._served[path] = self._receiving(wrapped)
+            if not handler.request_streaming and not handler.response_streaming:
+                self._unary[path] = wrapped
+
+    def unary_handlers(self) -> Mapping[str, RpcHandler]:
+        """The unary methods registered up to now, by their paths: from a request's bytes on."""
+        return dict(self._unary)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> RpcHandler | None:
+        """Called by the server for each call; None for a path that nothing serves."""
+        return self._served.get(handler_call_details.method)
 
     def _wrap(self, name: str, handler: RpcHandler) -> RpcHandler:
         method = Method(name, handler.response_streaming)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import grpc
-from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from entrance.tunnel.v1 import tunnel_pb2_grpc
 from entrance.v1 import (
@@ -144,24 +144,23 @@ def create_server(
         ],
         request_deadline=limits.request_deadline,
     )
-    server = grpc.aio.server(
-        interceptors=[edge],
+    registry = cast(grpc.aio.Server, edge)  # as far as generated code goes
+    for service in services:
+        service.register(service.servicer, registry)
+    tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(
+        tunnel.TunnelServicer(edge.unary_handlers()), registry
+    )
+    names = (*(one.name for one in services), health.SERVICE_NAME, reflection.SERVICE_NAME)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, registry)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+        reflection.aio.ReflectionServicer(names), registry
+    )
+    channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz.aio.ChannelzServicer(), registry)
+    return grpc.aio.server(
+        handlers=[edge],
         options=_options(limits),
         maximum_concurrent_rpcs=limits.concurrent_calls,
     )
-    methods = tunnel.Methods()
-    for service in services:
-        service.register(service.servicer, server)
-        service.register(service.servicer, cast(grpc.aio.Server, methods))
-    tunnel_pb2_grpc.add_TunnelServiceServicer_to_server(
-        tunnel.TunnelServicer(methods.wrapped(edge)), server
-    )
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    reflection.enable_server_reflection(
-        (*(one.name for one in services), health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
-    channelz.add_channelz_servicer(server)
-    return server
 
 
 def _options(limits: Limits) -> list[tuple[str, Any]]:

@@ -13,31 +13,11 @@ from google.rpc import code_pb2, status_pb2
 from entrance.deadlines import Deadlines
 from entrance.tunnel.v1 import tunnel_pb2 as pb
 from entrance.tunnel.v1 import tunnel_pb2_grpc
-from entrance_server.rpc.edge import Context, Edge, RpcHandler
+from entrance_server.rpc.edge import Context, RpcHandler
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["TunnelService"].full_name
 MAX_CALLS: Final = 10_000  # under way at once in one tunnel
 FULL_MESSAGE: Final = 1024 * 1024  # bytes of answers, beyond which a message is sent without more
-
-
-class Methods:
-    """The unary methods of a server by their paths; registers services as a server does."""
-
-    def __init__(self) -> None:
-        self._handlers: dict[str, RpcHandler] = {}
-
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Called by generated code; what it says comes by name as well."""
-
-    def add_registered_method_handlers(self, service: str, methods: Mapping[str, Any]) -> None:
-        """Called by generated code with a service's handlers."""
-        for name, handler in methods.items():
-            if not handler.request_streaming and not handler.response_streaming:
-                self._handlers[f"/{service}/{name}"] = handler
-
-    def wrapped(self, edge: Edge) -> dict[str, RpcHandler]:
-        """The handlers by their paths, each with the layers that an ordinary call passes."""
-        return {name: edge.wrapped(name, handler) for name, handler in self._handlers.items()}
 
 
 class TunnelServicer(tunnel_pb2_grpc.TunnelServiceServicer):

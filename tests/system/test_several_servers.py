@@ -174,6 +174,19 @@ def test_a_call_for_a_job_of_a_killed_server_is_answered_by_the_one_that_takes_o
     assert at(cluster, doomed, job).status() is JobStatus.CANCELLED
 
 
+def test_files_of_a_session_go_with_it_though_its_server_is_gone(
+    cluster: Cluster, doomed: Server
+) -> None:
+    client = cluster.client(doomed)
+    job = running(client.submit(WAITING, engine="shell", labels={"executeOnce": "true"}))
+    files = doomed.data_dir / "sessions" / job.get().session_id
+    assert files.exists()
+    doomed.kill()
+    at(cluster, cluster.others(doomed)[0], job).kill()
+    until(lambda: not files.exists(), "they are removed")
+    assert not [one for one in cluster.footprint.stray_files() if files.name in one.name]
+
+
 def test_jobs_of_a_killed_server_are_killed_with_those_of_others(
     cluster: Cluster, doomed: Server
 ) -> None:

@@ -60,7 +60,7 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
         open_timeout=1,
         visit_interval=60,
     )
-    gone = RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0)
+    gone = RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0, str(tmp_path))
     session = EngineSession(gone, key=SessionKey(GroupKey("alice", "IDE", "shell"), {}))
     async with pool:
         pool.adopt(session, busy=False)
@@ -82,7 +82,8 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
 async def test_a_call_at_a_session_that_was_let_go_of_finds_it_lost(
     tmp_path: Path, call: Callable[[EngineSession], Awaitable[object]]
 ) -> None:
-    session = EngineSession(RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0))
+    gone = RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0, str(tmp_path))
+    session = EngineSession(gone)
     await session.detach()
     with pytest.raises(SessionLost):
         await call(session)
@@ -97,5 +98,6 @@ def test_a_runner_that_ends_while_it_is_being_killed_is_no_error(
     signals: list[int] = []
     monkeypatch.setattr(psutil.Process, "children", ended)
     monkeypatch.setattr(psutil.Process, "send_signal", lambda _, number: signals.append(number))
-    RunnerProcess("0" * 16, "unix:/nowhere", os.getpid(), start_of(os.getpid())).kill_tree()
+    pid = os.getpid()
+    RunnerProcess("0" * 16, "unix:/nowhere", pid, start_of(pid), "/nowhere").kill_tree()
     assert len(signals) == 1

@@ -501,6 +501,9 @@ async def test_sessions_are_kept_until_they_are_removed(store: Store) -> None:
         START - timedelta(seconds=1),
         options={"duckdb.threads": "1"},
         only_for=7,
+        owner="here:9104",
+        host="machine",
+        directory="/data/sessions/b",
     )
     await store.put_session(first)
     await store.put_session(second)

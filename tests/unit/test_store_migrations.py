@@ -56,6 +56,14 @@ def test_files_of_earlier_jobs_are_here_alone(url: str) -> None:
     assert archives == 0
 
 
+async def test_files_of_earlier_sessions_are_where_their_servers_know(url: str) -> None:
+    with filled(url, "0003"):
+        pass
+    async with SqlStore(url) as store:
+        (session,) = await store.list_sessions()
+    assert session.directory == ""
+
+
 @contextmanager
 def filled(url: str, revision: str) -> Iterator[Connection]:
     """A database of a revision with rows in every table, each written when its table was new."""

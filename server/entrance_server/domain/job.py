@@ -190,7 +190,8 @@ class SessionRecord:
     `pid` with `process_start` (seconds since the epoch, as the kernel tells it) names the process
     even when the pid was given to another one since. `options` are the settings it was opened with,
     and `only_for` is the number of the one job that may use it, when there is one alone. `owner` is
-    the server that uses it, `host` the machine that it is on.
+    the server that uses it, `host` the machine that it is on, `directory` where its files are
+    there, "" where every server knows that.
     """
 
     session_id: str
@@ -203,6 +204,7 @@ class SessionRecord:
     only_for: int | None = None
     owner: str = ""
     host: str = ""
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

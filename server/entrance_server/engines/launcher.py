@@ -49,6 +49,18 @@ POLL_INTERVAL = 0.02  # seconds
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerFiles:
+    """What a runner has on the disk: its session's directory, and what is named as its socket."""
+
+    directory: Path
+    socket: Path
+
+    def paths(self) -> Sequence[Path]:
+        """Where that is, whether it is there or not."""
+        return [self.directory, *self.socket.parent.glob(f"{self.socket.name}*")]
+
+
+@dataclass(frozen=True, slots=True)
 class RunnerProcess:
     """A runner on this machine, known by what outlives a restart of the server."""
 
@@ -56,11 +68,7 @@ class RunnerProcess:
     address: str
     pid: int
     process_start: float
-
-    @property
-    def socket(self) -> Path:
-        """The socket that the runner listens on."""
-        return Path(self.address.removeprefix("unix:"))
+    directory: str
 
     def find(self) -> psutil.Process | None:
         """The process, or None when it has ended or its pid belongs to another one now."""
@@ -83,7 +91,7 @@ class RunnerProcess:
 
     def is_listening(self) -> bool:
         """Whether there is the socket."""
-        return self.socket.exists()
+        return _socket(self).exists()
 
     def is_alive(self) -> bool:
         """Whether the runner runs, or is frozen."""
@@ -126,7 +134,7 @@ class LocalLauncher:
         self._working_directories = working_directories
         # plain Popen, since asyncio's own transport kills its child when the loop closes
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._left: set[str] = set()  # sessions whose files could not be removed yet
+        self._left: set[RunnerFiles] = set()  # which could not be removed yet
 
     def directory(self, session_id: str) -> Path:
         """The session's own directory."""
@@ -158,18 +166,27 @@ class LocalLauncher:
             OSError: the process or its directory could not be made.
         """
         session_id = secrets.token_hex(8)
-        address = f"unix:{self._runtime_dir / session_id}"
+        files = self._files(session_id)
+        address = f"unix:{files.socket}"
         try:
             child = await asyncio.to_thread(self._start, session_id, address)
         except OSError:
-            await asyncio.to_thread(self._remove_files, session_id)
+            await asyncio.to_thread(self._remove, session_id, files)
             raise
         self._children[session_id] = child
-        return RunnerProcess(session_id, address, child.pid, start_of(child.pid))
+        return RunnerProcess(
+            session_id, address, child.pid, start_of(child.pid), str(files.directory.resolve())
+        )
 
     def attach(self, record: SessionRecord) -> RunnerProcess:
-        """The runner of a session that an earlier server opened."""
-        return RunnerProcess(record.session_id, record.address, record.pid, record.process_start)
+        """The runner of a session that an earlier server opened, or another one on this machine."""
+        return RunnerProcess(
+            record.session_id,
+            record.address,
+            record.pid,
+            record.process_start,
+            record.directory or str(self.directory(record.session_id)),
+        )
 
     def _start(self, session_id: str, address: str) -> subprocess.Popen[bytes]:
         directory = self._isolation.make_directory(session_id)
@@ -208,7 +225,7 @@ class LocalLauncher:
         status = child.wait() if child else None  # it has ended, so this only collects its status
         if status != 0:
             await _end_orphans(runner.session_id)
-        await asyncio.to_thread(self._remove_files, runner.session_id)
+        await asyncio.to_thread(self._remove, runner.session_id, _files_of(runner))
         return status
 
     async def found(self) -> set[str]:
@@ -218,23 +235,35 @@ class LocalLauncher:
     async def end_stray(self, session_id: str) -> None:
         """Ends whatever belongs to a session by force, and removes what it left."""
         await _end_orphans(session_id)
-        await asyncio.to_thread(self._remove_files, session_id)
+        await asyncio.to_thread(self._remove, session_id, self._files(session_id))
+
+    def _files(self, session_id: str) -> RunnerFiles:
+        """What a runner has that this server starts."""
+        return RunnerFiles(self.directory(session_id), self._runtime_dir / session_id)
 
     def _found(self) -> set[str]:
         directories = [path for path in (self._sessions_dir, self._runtime_dir) if path.exists()]
         found = (_SESSION.match(path.name) for one in directories for path in one.iterdir())
         return {name[0] for name in found if name is not None}
 
-    def _remove_files(self, session_id: str) -> None:
+    def _remove(self, session_id: str, files: RunnerFiles) -> None:
         """Removes a session's files, and those that could not be removed before."""
         self._isolation.end(session_id)
-        self._left.add(session_id)
-        for name in list(self._left):
-            paths = [self.directory(name), *self._runtime_dir.glob(f"{name}*")]
+        self._left.add(files)
+        for one in list(self._left):
+            paths = one.paths()
             for path in paths:
                 _remove(path)
             if not any(path.exists() for path in paths):
-                self._left.discard(name)
+                self._left.discard(one)
+
+
+def _socket(runner: Runner) -> Path:
+    return Path(runner.address.removeprefix("unix:"))
+
+
+def _files_of(runner: Runner) -> RunnerFiles:
+    return RunnerFiles(Path(runner.directory), _socket(runner))
 
 
 def plain_environment() -> dict[str, str]:

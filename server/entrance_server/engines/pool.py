@@ -214,6 +214,7 @@ class SessionPool:
             create_time=datetime.now(UTC),
             owner=self._owner,
             host=runner.host,
+            directory=runner.directory,
         )
 
     async def _launch(self, options: Mapping[str, str], squeezed: Squeezed) -> EngineSession:

@@ -67,6 +67,7 @@ class RayRunner:
         self.pid = pid
         self.process_start = 0.0
         self.host = ""
+        self.directory = ""
         self.environment = environment or {}
         self.ended = asyncio.Event()
         self.status: int | None = None

@@ -48,6 +48,10 @@ class Runner(Protocol):
     def host(self) -> str:
         """Its machine, by the name that `machine_name` gives there; "" where no server matters."""
 
+    @property
+    def directory(self) -> str:
+        """Its session's own directory, on its machine; "" where every server knows it."""
+
     def channel(self) -> grpc.aio.Channel:
         """A new connection to it."""
 

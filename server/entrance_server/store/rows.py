@@ -183,6 +183,7 @@ def session_from(row: Row[Any]) -> SessionRecord:
         only_for=row.only_for,
         owner=row.owner,
         host=row.host,
+        directory=row.directory,
     )
 
 
@@ -201,6 +202,7 @@ def session_values(record: SessionRecord) -> dict[str, Any]:
         "only_for": record.only_for,
         "owner": record.owner,
         "host": record.host,
+        "directory": record.directory,
     }
 
 

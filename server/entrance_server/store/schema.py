@@ -237,6 +237,7 @@ sessions = Table(
     Column("only_for", BigInteger),
     Column("owner", Text, nullable=False, server_default=""),
     Column("host", Text, nullable=False, server_default=""),
+    Column("directory", Text, nullable=False, server_default=""),
 )
 
 instances = Table(

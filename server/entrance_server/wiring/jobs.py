@@ -29,7 +29,6 @@ from entrance_server.service.history import HistoryService
 from entrance_server.service.intake import Intake
 from entrance_server.service.job_log import JobLog
 from entrance_server.service.jobs import Jobs
-from entrance_server.service.leftovers import Leftovers
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.observe import ObserveService
 from entrance_server.service.operation import OperationService
@@ -93,14 +92,6 @@ async def wire_jobs(base: Base, live: LiveJobs) -> JobParts:
         launcher=runners.launcher,
         results=kept.results,
     )
-    if base.store.is_shared:
-        leftovers = Leftovers(
-            store=base.store,
-            files=runners.launcher,
-            instance=base.instance,
-            interval=base.settings.lease_seconds,
-        )
-        await base.stack.enter_async_context(leftovers)
     services = [
         entrance(_entrance(base, live, kept, runners, work, admission)),
         history(

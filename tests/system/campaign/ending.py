@@ -114,9 +114,8 @@ def _rests(installation: Installation) -> list[str]:
     footprint, files = installation.footprint, installation.files_dir
     processes = [f"process {one.pid}: {one.name()}" for one in footprint.processes()]
     staging = [path for path in (files / "jobs").rglob(".*") if path.is_dir()]
-    left = [*staging]
-    # a server removes at its next start what other servers ended of its sessions after its stop
-    if installation.is_one_server:
-        sessions = (installation.data_dir / "sessions").glob("*")
-        left += [*footprint.stray_files(), *sessions]
+    sessions = [
+        path for server in installation.servers for path in (server.data_dir / "sessions").glob("*")
+    ]
+    left = [*staging, *footprint.stray_files(), *sessions]
     return [*processes, *(f"file {path}" for path in left)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from entrance.client import Client, JobHandle, JobStatus
 from tests.support.daemon import Daemon
@@ -64,7 +65,15 @@ class Gateway:
 class Cluster:
     """Servers and gateways. `token` is alice's."""
 
-    def __init__(self, root: Path, store_url: str, *, servers: int, gateways: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        store_url: str,
+        *,
+        servers: int,
+        gateways: int,
+        settings: Mapping[str, str],
+    ) -> None:
         self.store_url = store_url
         self.footprint = Footprint(root)
         self._root = root
@@ -74,6 +83,7 @@ class Cluster:
             "ENTRANCE_STORE_URL": store_url,
             "ENTRANCE_SHARED_DIR": str(root / "shared"),
             "ENTRANCE_LEASE_SECONDS": str(LEASE),
+            **settings,
         }
         self.servers = [Server(f"server_{n}", root, environment) for n in range(servers)]
         self.gateways = [Gateway(f"gateway_{n}", root, environment) for n in range(gateways)]
@@ -153,10 +163,16 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(store_url: str, *, servers: int = 3, gateways: int = 2) -> Iterator[Cluster]:
+def running_cluster(
+    store_url: str,
+    *,
+    servers: int = 3,
+    gateways: int = 2,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Cluster]:
     """Servers and gateways that run; at the end they are stopped, and must have left nothing."""
     root = Path(tempfile.mkdtemp(prefix="entrance-test-"))  # short, since sockets lie below it
-    cluster = Cluster(root, store_url, servers=servers, gateways=gateways)
+    cluster = Cluster(root, store_url, servers=servers, gateways=gateways, settings=settings)
     try:
         cluster.start()
         yield cluster

@@ -21,6 +21,7 @@ from entrance_server.logs import LogStore, LogUnavailable
 from entrance_server.service.archived import ArchivedFiles
 from entrance_server.service.disk_guard import DiskGuard
 from entrance_server.service.job_log import utc_now
+from entrance_server.service.wards import looked_after
 from entrance_server.store.port import ArchivedFile, ArchiveLedger, StoredFiles, StoreUnavailable
 
 if TYPE_CHECKING:  # it needs the extra `s3`
@@ -56,6 +57,8 @@ class ArchiveRules:
 class Archivist(Keeper):
     """Archives the jobs of one instance, round by round. An async context manager.
 
+    One of the servers does it for those that are gone, too.
+
     A round that is cut short, by a crash too, is gone on with by the next one. Files are removed
     from here only when all of a job's objects are there and the store knows it.
     """
@@ -90,13 +93,13 @@ class Archivist(Keeper):
         Raises:
             BucketUnavailable, StoreUnavailable, OSError: it was cut short.
         """
+        instances = await looked_after(self._ledger, self._instance)
         try:
-            await self._archive_all()
+            for instance in instances:
+                await self._archive_all(instance)
         finally:  # what is archived already can go in an outage too
-            if self._rules.local_age is not None:
-                await self._drop_older(self._rules.local_age)
-            if self._disk.is_short:
-                await self._make_room()
+            for instance in instances:
+                await self._drop_copies(instance)
 
     async def _work(self) -> None:
         while True:
@@ -112,9 +115,9 @@ class Archivist(Keeper):
                 log.exception("archive failed")
             await asyncio.sleep(pause.total_seconds())
 
-    async def _archive_all(self) -> None:
+    async def _archive_all(self, instance: str) -> None:
         failed: set[int] = set()
-        while waiting := await self._waiting(failed):
+        while waiting := await self._waiting(instance, failed):
             try:
                 async with asyncio.TaskGroup() as group:
                     for files in waiting:
@@ -122,9 +125,9 @@ class Archivist(Keeper):
             except* (BucketUnavailable, StoreUnavailable) as group_of_errors:
                 raise group_of_errors.exceptions[0] from None
 
-    async def _waiting(self, failed: Collection[int]) -> Sequence[StoredFiles]:
+    async def _waiting(self, instance: str, failed: Collection[int]) -> Sequence[StoredFiles]:
         found = await self._ledger.unarchived_files(
-            self._instance,
+            instance,
             ended_before=self._clock() - self._rules.after,
             limit=BATCH + len(failed),
         )
@@ -153,19 +156,17 @@ class Archivist(Keeper):
             await self._bucket.put(f"{key}/{one.name}", directory / one.name)
         await self._ledger.finish_archive(task_id, files)
 
-    async def _drop_older(self, age: timedelta) -> None:
-        while old := await self._local(self._clock() - age):
-            await self._drop(old)
-
-    async def _make_room(self) -> None:
-        while self._disk.is_short and (oldest := await self._local(self._clock())):
+    async def _drop_copies(self, instance: str) -> None:
+        """Removes copies here that are old, and others while the disk is short."""
+        if (age := self._rules.local_age) is not None:
+            while old := await self._local(instance, self._clock() - age):
+                await self._drop(old)
+        while self._disk.is_short and (oldest := await self._local(instance, self._clock())):
             await self._drop(oldest)
             await self._disk.look()
 
-    async def _local(self, ended_before: datetime) -> Sequence[StoredFiles]:
-        return await self._ledger.local_copies(
-            self._instance, ended_before=ended_before, limit=BATCH
-        )
+    async def _local(self, instance: str, ended_before: datetime) -> Sequence[StoredFiles]:
+        return await self._ledger.local_copies(instance, ended_before=ended_before, limit=BATCH)
 
     async def _drop(self, stored: Sequence[StoredFiles]) -> None:
         task_ids = [files.task_id for files in stored]

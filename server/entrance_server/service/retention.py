@@ -18,10 +18,10 @@ from entrance_server.logs import LogStore, LogUnavailable
 from entrance_server.service.archived import ArchivedFiles
 from entrance_server.service.job_log import utc_now
 from entrance_server.service.live import LiveJobs
+from entrance_server.service.wards import looked_after
 from entrance_server.store.port import Ledger, StoredFiles, StoreUnavailable
 
 BATCH = 200  # jobs of one transaction
-GONE_FOR = timedelta(minutes=10)  # after which another server does it for one
 SWEEP_INTERVAL = timedelta(days=1)  # between looks for directories that no row tells of
 
 log = structlog.get_logger(__name__)
@@ -97,8 +97,7 @@ class Retention(Keeper):
         Raises:
             StoreUnavailable, OSError: it was cut short.
         """
-        gone = await self._ledger.left_to(self._instance, gone_for=GONE_FOR)
-        for instance in (self._instance, *gone):
+        for instance in await looked_after(self._ledger, self._instance):
             await self._apply_rules(instance)
         if self._clock() >= self._next_sweep:
             self._next_sweep = self._clock() + SWEEP_INTERVAL

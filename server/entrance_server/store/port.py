@@ -98,7 +98,20 @@ class StoredFiles:
     size: int
 
 
-class Ledger(Protocol):
+class Heirs(Protocol):
+    """Who looks after what a server left that is gone.
+
+    The method raises StoreUnavailable when the store does not answer.
+    """
+
+    async def left_to(self, instance: str, *, gone_for: timedelta) -> Sequence[str]:
+        """The instances that left jobs and have no lease for so long, where this one is the heir.
+
+        That is the first by name of those that have leases.
+        """
+
+
+class Ledger(Heirs, Protocol):
     """Which ended jobs of an instance have files. No call changes a job that has not ended.
 
     Files are measured once, after the job's end. They are removed in two steps, so that a server
@@ -107,12 +120,6 @@ class Ledger(Protocol):
 
     Every method raises StoreUnavailable when the store does not answer.
     """
-
-    async def left_to(self, instance: str, *, gone_for: timedelta) -> Sequence[str]:
-        """The instances that left jobs and have no lease for so long, where this one is the heir.
-
-        That is the first by name of those that have leases.
-        """
 
     async def stored_bytes(self, instance: str) -> int:
         """What the files take in all, as far as they were measured."""
@@ -167,7 +174,7 @@ class Archive:
     files: Sequence[ArchivedFile] | None
 
 
-class ArchiveLedger(Protocol):
+class ArchiveLedger(Heirs, Protocol):
     """Which ended jobs of an instance have their files in object storage.
 
     They get there in two steps, so that a server which ends between them leaves nothing unknown

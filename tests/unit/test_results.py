@@ -16,6 +16,7 @@ import pytest
 
 from entrance_server.domain.job import Column, ResultSet, ResultType
 from entrance_server.results import ResultFiles, ResultRejected, ResultUnavailable
+from entrance_server.tenure import Tenure, TenureEnded
 
 JOB = 1234
 ROWS = 25_000
@@ -95,6 +96,39 @@ async def test_another_try_has_files_of_its_own(files: ResultFiles, staging: Pat
     second = await files.adopt(JOB, 2, staging, result_set())
     assert second.file_name != first.file_name
     assert (await files.read_rows(JOB, second, 0, 9)) == [["0", "row 0"]]
+
+
+async def test_files_of_tries_that_are_over_go_and_those_of_a_later_one_stay(
+    files: ResultFiles, staging: Path, tmp_path: Path
+) -> None:
+    for attempt in (1, 2, 3):
+        (staging / "made-by-runner").write_bytes(b"text")
+        await files.adopt(JOB, attempt, staging, result_set(ResultType.TEXT))
+    await files.remove(JOB, attempt=2)
+    assert [path.name for path in files.directory(JOB).iterdir()] == ["3-0.txt"]
+    await files.remove(JOB, attempt=3)
+    await files.remove(JOB, attempt=3)
+    assert not list(tmp_path.glob(f"*/{JOB}"))
+
+
+async def test_a_server_that_may_not_act_any_more_changes_nothing(tmp_path: Path) -> None:
+    tenure = Tenure()
+    async with ResultFiles(tmp_path, tenure=tenure) as files:
+        kept = await adopted(files, b"kept")
+        staging = await files.make_staging("run-1")
+        (staging / "made-by-runner").write_bytes(b"of a run that goes on elsewhere")
+        tenure.end()
+        for change in (
+            files.adopt(JOB, 1, staging, result_set(ResultType.TEXT)),
+            files.remove(JOB, attempt=1),
+            files.remove_staging("run-1"),
+            files.make_staging("run-2"),
+        ):
+            with pytest.raises(TenureEnded):
+                await change
+        assert await whole(files, kept) == b"kept"
+        assert [path.name for path in staging.iterdir()] == ["made-by-runner"]
+        assert await files.staged() == {"run-1"}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +300,7 @@ async def test_other_content_is_read_from_a_byte_on(files: ResultFiles, start: i
 
 async def test_a_result_that_is_gone_is_unavailable(files: ResultFiles) -> None:
     result = await adopted(files, NUMBERS)
-    await files.remove(JOB)
+    await files.remove(JOB, attempt=1)
     with pytest.raises(ResultUnavailable):
         await files.read_rows(JOB, result, 0, 1)
     with pytest.raises(ResultUnavailable):
@@ -280,11 +314,11 @@ async def test_removing_results_leaves_what_is_beside_them(
 ) -> None:
     await adopted(files, NUMBERS)
     (tmp_path / "1" / "1234" / "log").touch()
-    await files.remove(JOB)
-    await files.remove(JOB)
+    await files.remove(JOB, attempt=1)
+    await files.remove(JOB, attempt=1)
     assert [file.name for file in (tmp_path / "1" / "1234").iterdir()] == ["log"]
     (tmp_path / "1" / "1234" / "log").unlink()
-    await files.remove(JOB)
+    await files.remove(JOB, attempt=1)
     assert list((tmp_path / "1").iterdir()) == []
 
 

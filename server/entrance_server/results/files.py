@@ -24,6 +24,7 @@ from entrance_server.domain.job import ResultSet, ResultType
 from entrance_server.domain.sizes import spoken
 from entrance_server.job_files import Elsewhere
 from entrance_server.results import tables
+from entrance_server.tenure import Tenure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,11 +53,22 @@ class ResultUnavailable(Exception):
 
 
 class ResultFiles:
-    """Result sets of jobs in files below a directory: tables as Parquet, others as they are."""
+    """Result sets of jobs in files below a directory: tables as Parquet, others as they are.
 
-    def __init__(self, root: Path, *, elsewhere: Elsewhere | None = None, workers: int = 4) -> None:
+    Once its tenure has ended nothing is changed there, where another server may act by then.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        elsewhere: Elsewhere | None = None,
+        workers: int = 4,
+        tenure: Tenure | None = None,
+    ) -> None:
         self._root = root
         self._elsewhere = elsewhere
+        self._tenure = tenure or Tenure()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="results")
 
     async def __aenter__(self) -> Self:
@@ -86,7 +98,7 @@ class ResultFiles:
             ResultUnavailable: it can't be made.
         """
         staging = self.staging(run_id)
-        await self._run(staging.mkdir, parents=True, exist_ok=True)
+        await self._change(staging.mkdir, parents=True, exist_ok=True)
         return staging
 
     async def remove_staging(self, run_id: str) -> None:
@@ -95,7 +107,7 @@ class ResultFiles:
         Raises:
             ResultUnavailable: something of it is still there.
         """
-        await self._run(_remove_tree, self.staging(run_id))
+        await self._change(_remove_tree, self.staging(run_id))
 
     async def staged(self) -> frozenset[str]:
         """The runs that have a staging directory.
@@ -126,7 +138,7 @@ class ResultFiles:
             ResultUnavailable: it could not be moved.
         """
         target = self._directory(task_id) / f"{attempt}-{result.index}{_SUFFIXES[result.type]}"
-        return await self._run(_adopt, staging, target, result, max_bytes)
+        return await self._change(_adopt, staging, target, result, max_bytes)
 
     async def read_rows(
         self,
@@ -230,9 +242,19 @@ class ResultFiles:
         finally:
             pieces.close()
 
-    async def remove(self, task_id: int) -> None:
-        """Removes the result files of a job, and the job's directory when nothing else is in it."""
-        await self._run(_remove, self._directory(task_id))
+    async def remove(self, task_id: int, *, attempt: int) -> None:
+        """Removes the result files of a job's tries up to one, and directories that are empty then.
+
+        Those of later tries stay: another server may have taken the job over and begun one.
+        """
+        await self._change(_remove, self._directory(task_id), attempt)
+
+    async def _change(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def checked() -> T:
+            self._tenure.check()
+            return work(*args, **kwargs)
+
+        return await self._run(checked)
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -358,11 +380,14 @@ def _content(path: Path, offset: int) -> Iterator[BinaryIO]:
         yield content
 
 
-def _remove(directory: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(directory)
-    with contextlib.suppress(OSError):
-        directory.parent.rmdir()
+def _remove(directory: Path, attempt: int) -> None:
+    for name in _names_in(directory):
+        number = name.partition("-")[0]
+        if number.isdecimal() and int(number) <= attempt:
+            _discard(directory / name)
+    for emptied in (directory, directory.parent):
+        with contextlib.suppress(OSError):
+            emptied.rmdir()
 
 
 def _names_in(directory: Path) -> frozenset[str]:

@@ -117,5 +117,5 @@ class Endings:
             )
         )
         with contextlib.suppress(ResultUnavailable):  # nobody finds what stays
-            await self._results.remove(job.task_id)
+            await self._results.remove(job.task_id, attempt=job.attempt)
         return waiting

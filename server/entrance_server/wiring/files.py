@@ -53,7 +53,7 @@ async def wire_files(base: Base, live: LiveJobs) -> Files:
     archived = await _archived(base, live, bucket)
     logs = LogStore(root, elsewhere=archived, tenure=base.tenure)
     stack.push_async_callback(logs.aclose)
-    results = ResultFiles(root, elsewhere=archived)
+    results = ResultFiles(root, elsewhere=archived, tenure=base.tenure)
     stack.push_async_callback(results.aclose)
     exports = await stack.enter_async_context(Exports(results, settings.data_dir / "exports"))
     return Files(root, logs, results, exports, archived, bucket)

@@ -108,7 +108,7 @@ class Tunnel:
         self._pending[call.number] = pending
         self._queue(pending)
         try:
-            async with self._deadlines.within(timeout):
+            with self._deadlines.within(timeout):
                 return await answer
         except TimeoutError:
             late = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="No answer in time.")

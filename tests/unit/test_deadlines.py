@@ -10,20 +10,19 @@ from entrance.deadlines import Deadlines
 
 
 async def test_what_takes_too_long_is_cut_off() -> None:
-    with pytest.raises(TimeoutError):
-        async with Deadlines().within(0.01) as limit:
-            await asyncio.Event().wait()
+    with pytest.raises(TimeoutError), Deadlines().within(0.01) as limit:
+        await asyncio.Event().wait()
     assert limit.expired()
 
 
 async def test_what_ends_in_time_is_left_alone() -> None:
-    async with Deadlines().within(60) as limit:
+    with Deadlines().within(60) as limit:
         await asyncio.sleep(0)
     assert not limit.expired()
 
 
 async def test_no_limit_is_no_limit() -> None:
-    async with Deadlines().within(None) as limit:
+    with Deadlines().within(None) as limit:
         await asyncio.sleep(0)
     assert not limit.expired()
 
@@ -32,7 +31,7 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
     deadlines = Deadlines()
 
     async def waits() -> None:
-        async with deadlines.within(60):
+        with deadlines.within(60):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(waits())
@@ -47,7 +46,7 @@ async def test_the_shorter_limit_ends_first_whichever_began_first() -> None:
 
     async def waits(name: str, seconds: float) -> None:
         try:
-            async with deadlines.within(seconds):
+            with deadlines.within(seconds):
                 await asyncio.Event().wait()
         except TimeoutError:
             ended.append(name)
@@ -59,6 +58,5 @@ async def test_the_shorter_limit_ends_first_whichever_began_first() -> None:
 async def test_the_timer_runs_anew_after_a_pause() -> None:
     deadlines = Deadlines()
     for _ in range(2):
-        with pytest.raises(TimeoutError):
-            async with deadlines.within(0):
-                await asyncio.Event().wait()
+        with pytest.raises(TimeoutError), deadlines.within(0):
+            await asyncio.Event().wait()

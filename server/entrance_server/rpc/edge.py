@@ -119,7 +119,7 @@ class Edge(grpc.GenericRpcHandler):
         error: EntranceError = InvalidRequest("Send a request before the end of the call.")
         limit = self._request_deadline
         try:
-            async with self._deadlines.within(limit):
+            with self._deadlines.within(limit):
                 request = await context.read()
         except TimeoutError:
             error = errors.DeadlineExceeded(f"The request did not come within {limit:g} s.")

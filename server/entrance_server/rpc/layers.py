@@ -114,7 +114,7 @@ class Deadlines:
             if cast(float | None, context.time_remaining()) is not None:
                 return await handler(request, context)
             try:
-                async with self._deadlines.within(self._default) as limit:
+                with self._deadlines.within(self._default) as limit:
                     return await handler(request, context)
             except TimeoutError as error:
                 if not limit.expired():

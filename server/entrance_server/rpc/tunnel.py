@@ -98,7 +98,7 @@ class Tunnel:
     async def _serve(self, call: pb.Call, handler: RpcHandler) -> None:
         context = CallContext(call, self._peer)
         try:
-            async with self._deadlines.within(context.time_remaining()):
+            with self._deadlines.within(context.time_remaining()):
                 response = await cast(Any, handler.unary_unary)(
                     call.message, cast(Context, context)
                 )

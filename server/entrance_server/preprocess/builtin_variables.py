@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from entrance_server.domain.errors import InvalidRequest
 from entrance_server.preprocess import refusals, values
@@ -57,14 +58,17 @@ def all_of(
     """
     date = run_date(given, now)
     try:
-        moments = _dates(date) | _hours(given, add_days(date, 1))
+        day = date.replace(hour=0, minute=0, second=0, microsecond=0)
+        moments = {**_dates(day), **_hours(given, add_days(date, 1))}
     except (ValueError, OverflowError):
         raise _wrong(RUN_DATE, given.get(RUN_DATE, ""), "yyyyMMdd") from None
     users = {"user": user, "execute_user": user, "submit_user": submit_user}
     return {**moments, **{name: values.Text(text) for name, text in users.items()}}
 
 
-def _dates(date: datetime) -> dict[str, Moment]:
+@lru_cache(maxsize=16)  # most jobs are of one day
+def _dates(date: datetime) -> Mapping[str, Moment]:
+    """The variables that are the same all day long."""
     today = add_days(date, 1)
     month_before = add_months(today, -1)
     month = by_months(1)

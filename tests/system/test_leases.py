@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from entrance.client import JobHandle, JobStatus
 from tests.support.cluster import Cluster, Server, running_cluster
+from tests.support.door import Door
 from tests.support.postgres import Postgres, new_database
 from tests.support.waiting import until
 from tests.system.campaign.proxy import Proxy
@@ -34,13 +36,44 @@ def cluster(postgres: Postgres) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def proxy(postgres: Postgres) -> Iterator[Proxy]:
-    """A way to PostgreSQL that can be held up."""
-    proxy = Proxy()
-    proxy.upstream = postgres.port
-    with in_thread(proxy):
-        yield proxy
+class Silent:
+    """A way to PostgreSQL on which all that is sent while it is cut is lost on the way."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self.port = proxy.port
+
+    def cut(self) -> contextlib.AbstractContextManager[None]:
+        return self._proxy.held_up()
+
+
+class Refusing:
+    """A way to PostgreSQL whose connections break when it is cut, and which takes no more then."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.port = door.port
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        self._door.shut()
+        yield
+        self._door.open()
+
+
+@pytest.fixture(params=[Silent, Refusing])
+def way(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Silent | Refusing]:
+    """A way to PostgreSQL that can be cut."""
+    if request.param is Silent:
+        proxy = Proxy()
+        proxy.upstream = postgres.port
+        with in_thread(proxy):
+            yield Silent(proxy)
+    else:
+        door = Door(postgres.port)
+        door.open()
+        yield Refusing(door)
+        door.shut()
 
 
 @contextmanager
@@ -79,15 +112,15 @@ def test_a_server_that_stood_still_beyond_its_lease_writes_nothing_more(cluster:
 
 
 def test_a_server_that_is_cut_off_from_the_store_stops_before_another_takes_over(
-    proxy: Proxy, cluster: Cluster, postgres: Postgres
+    way: Silent | Refusing, cluster: Cluster, postgres: Postgres
 ) -> None:
     (heir,) = cluster.servers
-    by_proxy = cluster.store_url.replace(f":{postgres.port}/", f":{proxy.port}/")
-    settings = {"ENTRANCE_STORE_URL": by_proxy, "ENTRANCE_LEASE_SECONDS": str(LONG_LEASE)}
+    by_way = cluster.store_url.replace(f":{postgres.port}/", f":{way.port}/")
+    settings = {"ENTRANCE_STORE_URL": by_way, "ENTRANCE_LEASE_SECONDS": str(LONG_LEASE)}
     apart = cluster.new_server("apart", **settings)
     apart.start()
     job = counting(cluster, apart)
-    with proxy.held_up():
+    with way.cut():
         until(lambda: owner(cluster, job) == instance(heir), "the job is taken over")
         stopped = times(apart, "the lease has ended; nothing goes on in this process")
         assert stopped

@@ -150,8 +150,10 @@ class SubmitService:
             raise QueueFull(spec.group, limits) from None
         except StoreUnavailable as error:
             self._scheduler.cancel_reservation(spec.group)
+            log.warning("job not made durable", error=str(error))
             raise errors.Unavailable(
-                f"The job could not be made durable: {error}. Submit again later.",
+                "The job could not be made durable, since the service can't reach its storage now; "
+                "submit again later.",
                 reason="NOT_PERSISTED",
                 err_code=NOT_PERSISTED,
             ) from None

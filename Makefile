@@ -50,8 +50,8 @@ campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5); also
 	$(if $(USERS),--users $(USERS)) $(if $(FAULTS),--faults $(FAULTS)) \
 	$(if $(SERVERS),--servers $(SERVERS)) $(if $(GATEWAYS),--gateways $(GATEWAYS))
 
-bench: $(INSTALLED) $(VENV)/.bench  ## Measure us beside the real references; ONLY=rows,by,name
-	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+bench: $(INSTALLED) $(VENV)/.bench  ## Measure us beside the real references; ONLY=rows,by,name ROUNDS=3
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 format: $(INSTALLED)  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 
 from bench import report
-from bench.figures import Figure
-from bench.rows import jobs, logs, memory, recovery, results, starts, status, submits
+from bench.figures import Failure, Figure
+from bench.rows import ROWS
 
-Row = Callable[[int], Figure]
-
-ROWS: Mapping[str, Row] = {
-    "grpc-status": status.by_grpc,
-    "grpc-status-p99": status.p99_by_grpc,
-    "rest-status": status.by_rest,
-    "rest-status-envoy": status.by_rest_beside_envoy,
-    "submit-one": submits.one_client,
-    "submit-many": submits.many_clients,
-    "echo": jobs.echo,
-    "echo-jupyter": jobs.cell_beside_jupyter,
-    "short-jobs": jobs.short_jobs,
-    "log": logs.followed_log,
-    "followers": logs.followers,
-    "idle-followers": logs.idle_followers,
-    "result": results.streamed_result,
-    "deep-page": results.deep_page,
-    "history": submits.long_history,
-    "idle": jobs.idle,
-    "recovery": recovery.restart,
-    "memory": memory.queued_jobs,
-    "memory-followers": memory.followers,
-    "help": starts.help_text,
-    "serve": starts.serve,
-}
-SLOW = frozenset({"log", "history", "memory", "memory-followers"})  # one round is long enough
+TIME_LIMIT = 300  # seconds for a row
 
 
 def main() -> int:
@@ -47,17 +27,43 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     options = parser.parse_args()
     names = [name for name in options.only.split(",") if name] or list(ROWS)
-    figures, failed = list[Figure](), False
+    if unknown := sorted(set(names) - set(ROWS)):
+        parser.error(f"no such rows: {', '.join(unknown)}; there are: {', '.join(ROWS)}")
+    begun = time.monotonic()
+    outcomes = list[Figure | Failure]()
     for name in names:
-        try:
-            figures.append(ROWS[name](1 if name in SLOW else options.rounds))
-            print(report.line(figures[-1]), *figures[-1].remarks, sep="\n  ", flush=True)
-        except Exception as error:
-            failed = True
-            print(f"{name}: not measured: {error!r}", file=sys.stderr)
+        for outcome in _measure(name, options.rounds):
+            outcomes.append(outcome)
+            print(report.line(outcome), flush=True)
     if not options.only:
-        report.write(figures, options.docs)
-    return int(failed)
+        report.write(outcomes, timedelta(seconds=time.monotonic() - begun), options.docs)
+    return int(any(isinstance(outcome, Failure) for outcome in outcomes))
+
+
+def _measure(name: str, rounds: int) -> Sequence[Figure | Failure]:
+    """A row's figures; one that fails costs the others nothing."""
+    begun = time.monotonic()
+    try:
+        with _time_limit(TIME_LIMIT):
+            return ROWS[name](rounds)
+    except Exception as error:
+        return [Failure(name, f"{type(error).__name__}: {error}".splitlines()[0])]
+    finally:
+        print(f"[{name}: {time.monotonic() - begun:.0f} s]", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _time_limit(seconds: int) -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"it took longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from google.api import annotations_pb2, http_pb2  # noqa: F401 - their descripto
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 
-from bench import processes
 from entrance.v1 import entrance_pb2
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 SERVICE = "entrance.v1.EntranceService"
 
@@ -28,7 +29,7 @@ SERVICE = "entrance.v1.EntranceService"
 @contextmanager
 def transcoder(grpc_port: int) -> Iterator[int]:
     """The HTTP port of an Envoy in front of a gRPC server."""
-    port = processes.free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         descriptors = directory / "api.binpb"
@@ -40,7 +41,7 @@ def transcoder(grpc_port: int) -> Iterator[int]:
             [*command, "--log-level", "error", "--disable-hot-restart"], stderr=subprocess.DEVNULL
         )
         try:
-            _wait(port)
+            until(lambda: _answers(port), "Envoy answers")
             yield port
         finally:
             started.terminate()
@@ -125,18 +126,12 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + processes.START_TIMEOUT
+def _answers(port: int) -> bool:
     url = f"http://127.0.0.1:{port}/api/rest_j/v1/entrance/1/status"
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                return
-        except OSError:
-            pass
-        if time.monotonic() > deadline:
-            raise TimeoutError("Envoy does not answer")
-        time.sleep(processes.POLL)
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except OSError:
+        return False
+    return True

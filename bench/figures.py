@@ -77,3 +77,30 @@ class Figure:
     def is_met(self) -> bool | None:
         """Whether the target is reached; None where there is none."""
         return self.target.is_met(self.ours.median, self.reference.median)
+
+    @property
+    def comparison(self) -> str:
+        """The ratio, or how much more it is where that is what was asked for."""
+        if self.target.at_most_more is None:
+            return f"{self.ratio:.2g}" if self.ratio < 0.1 else f"{self.ratio:.2f}"
+        return f"{self.ours.median - self.reference.median:+.3g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row that could not be measured."""
+
+    row: str
+    why: str
+
+
+def bound(what: str, unit: str, ours: Series, most: float) -> Figure:
+    """A figure that has a bound instead of a reference."""
+    return Figure(
+        what=what,
+        unit=unit,
+        ours=ours,
+        reference_name="bound",
+        reference=Series([most]),
+        target=Target(at_most=1),
+    )

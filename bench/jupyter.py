@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,18 +14,19 @@ from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from bench import processes
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 
 @contextmanager
 def kernel() -> Iterator[Callable[[str], None]]:
     """A function that runs a cell and returns when it is done."""
-    port = processes.free_port()
+    port = free_port()
     command = [sys.executable, "-m", "kernel_gateway", f"--KernelGatewayApp.port={port}"]
     gateway = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     loop = asyncio.new_event_loop()
     try:
-        id = _start_kernel(port)
+        id = until(lambda: _start_kernel(port), "Jupyter Kernel Gateway answers")
         socket = loop.run_until_complete(_connect(port, id))
         yield lambda code: loop.run_until_complete(_execute(socket, code))
         socket.close()
@@ -36,18 +36,14 @@ def kernel() -> Iterator[Callable[[str], None]]:
         gateway.wait()
 
 
-def _start_kernel(port: int) -> str:
-    deadline = time.monotonic() + processes.START_TIMEOUT
+def _start_kernel(port: int) -> str | None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/kernels", data=b"{}")
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                id: str = json.load(response)["id"]
-                return id
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(processes.POLL)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            id: str = json.load(response)["id"]
+            return id
+    except OSError:
+        return None
 
 
 async def _connect(port: int, id: str) -> WebSocketClientConnection:

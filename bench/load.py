@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import grpc
 
@@ -18,6 +21,9 @@ from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import entrance_pb2_grpc
 
 WARM_UP = 0.5  # seconds
+
+Call = Callable[[], Awaitable[None]]
+Stub: TypeAlias = "entrance_pb2_grpc.EntranceServiceAsyncStub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +34,42 @@ class Rate:
     p99_ms: float
 
 
-def run(kind: str, *arguments: str) -> Rate:
-    """A load in another process."""
-    command = [sys.executable, "-m", "bench.load", kind, *arguments]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)
+def run(
+    kind: str,
+    ports: Sequence[int],
+    *,
+    ids: Sequence[str] = (),
+    token: str = "",
+    connections: int = 64,
+    seconds: float = 4.0,
+    anywhere: bool = False,
+) -> Rate:
+    """A load from another process.
+
+    Args:
+        kind: What is called.
+        ports: The servers; as many workers call each.
+        ids: A job of each server, for calls about jobs.
+        token: The caller's.
+        connections: How many workers call at once, each again when it is answered.
+        seconds: How long, beside the warm-up.
+        anywhere: Whether each server is asked about the jobs of all, else about its own.
+    """
+    command = [sys.executable, "-m", "bench.load", kind, "--token", token]
+    command += ["--connections", str(connections), "--seconds", str(seconds)]
+    command += ["--ports", *map(str, ports), "--ids", *ids]
+    command += ["--anywhere"] * anywhere
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Rate(**json.loads(said.stdout))
 
 
-async def repeat(
-    once: Sequence[Callable[[], Awaitable[None]]], seconds: float
-) -> tuple[list[float], float]:
+async def repeat(once: Sequence[Call], seconds: float) -> tuple[list[float], float]:
     """Each callable again and again, all at once; the times of each call after the warm-up."""
     times: list[float] = []
     start = time.perf_counter() + WARM_UP
     end = start + seconds
 
-    async def worker(call: Callable[[], Awaitable[None]]) -> None:
+    async def worker(call: Call) -> None:
         while (begun := time.perf_counter()) < end:
             await call()
             if begun >= start:
@@ -54,26 +80,63 @@ async def repeat(
 
 
 async def grpc_status(options: argparse.Namespace) -> tuple[list[float], float]:
-    """Status calls on one channel."""
-    metadata = (("authorization", f"Bearer {options.token}"),) if options.token else ()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{options.port}") as channel:
-        stub = entrance_pb2_grpc.EntranceServiceStub(channel)
-        request = pb.StatusRequest(id=options.id)
+    """Status calls, on one channel to each server."""
+    requests = [pb.StatusRequest(id=id) for id in options.ids]
+
+    def worker(number: int, stub: Stub) -> Call:
+        own = requests if options.anywhere else [requests[number % len(requests)]]
+        turns = itertools.cycle(own)
 
         async def call() -> None:
-            await stub.Status(request, metadata=metadata, timeout=30)
+            await stub.Status(next(turns), metadata=_metadata(options), timeout=30)
 
-        return await repeat([call] * options.connections, options.seconds)
+        return call
+
+    async with _stubs(options) as stubs:
+        return await repeat([worker(*one) for one in enumerate(stubs)], options.seconds)
+
+
+async def submit(options: argparse.Namespace) -> tuple[list[float], float]:
+    """Submits of jobs that are held by their group's limit, so that only accepting is measured."""
+    request = pb.SubmitRequest(
+        execution_content=pb.ExecutionContent(code="true", run_type="shell"),
+        labels={"engineType": "shell"},
+    )
+
+    def worker(stub: Stub) -> Call:
+        async def call() -> None:
+            await stub.Submit(request, metadata=_metadata(options), timeout=30)
+
+        return call
+
+    async with _stubs(options) as stubs:
+        return await repeat(list(map(worker, stubs)), options.seconds)
+
+
+@asynccontextmanager
+async def _stubs(options: argparse.Namespace) -> AsyncIterator[Sequence[Stub]]:
+    """One for each worker, over one channel to each server."""
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+            for port in options.ports
+        ]
+        stubs = [entrance_pb2_grpc.EntranceServiceStub(channel) for channel in channels]
+        yield [stubs[number % len(stubs)] for number in range(options.connections)]
+
+
+def _metadata(options: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {options.token}"),) if options.token else ()
 
 
 async def rest_status(options: argparse.Namespace) -> tuple[list[float], float]:
     """Status requests, each worker on a connection of its own that is kept open."""
-    head = [f"GET /api/rest_j/v1/entrance/{options.id}/status HTTP/1.1", "Host: 127.0.0.1"]
+    head = [f"GET /api/rest_j/v1/entrance/{options.ids[0]}/status HTTP/1.1", "Host: 127.0.0.1"]
     head += [f"Authorization: Bearer {options.token}"] if options.token else []
     request = ("\r\n".join(head) + "\r\n\r\n").encode()
 
-    async def connect() -> Callable[[], Awaitable[None]]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", options.port)
+    async def connect() -> Call:
+        reader, writer = await asyncio.open_connection("127.0.0.1", options.ports[0])
 
         async def call() -> None:
             writer.write(request)
@@ -94,22 +157,6 @@ def _content_length(header: bytes) -> int:
     return int(lowered[at : lowered.index(b"\r\n", at)])
 
 
-async def submit(options: argparse.Namespace) -> tuple[list[float], float]:
-    """Submits of jobs that are held by their group's limit, so that only accepting is measured."""
-    metadata = (("authorization", f"Bearer {options.token}"),)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{options.port}") as channel:
-        stub = entrance_pb2_grpc.EntranceServiceStub(channel)
-        request = pb.SubmitRequest(
-            execution_content=pb.ExecutionContent(code="true", run_type="shell"),
-            labels={"engineType": "shell"},
-        )
-
-        async def call() -> None:
-            await stub.Submit(request, metadata=metadata, timeout=30)
-
-        return await repeat([call] * options.connections, options.seconds)
-
-
 LOADS = {"grpc-status": grpc_status, "rest-status": rest_status, "submit": submit}
 
 
@@ -117,11 +164,12 @@ def main() -> None:
     """Runs one load and prints what it reached."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=LOADS)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--token", default="")
-    parser.add_argument("--id", default="1")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--ports", type=int, nargs="+", required=True)
+    parser.add_argument("--ids", nargs="*", required=True)
+    parser.add_argument("--token", required=True)
+    parser.add_argument("--connections", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--anywhere", action="store_true")
     options = parser.parse_args()
     times, seconds = asyncio.run(LOADS[options.kind](options))
     p99 = statistics.quantiles(times, n=100)[-1] * 1000

@@ -2,116 +2,117 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
+import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-START_TIMEOUT = 60.0  # seconds
-STOP_TIMEOUT = 30.0  # seconds
-POLL = 0.01  # seconds
+from tests.support.daemon import Daemon
+from tests.support.footprint import Footprint
+from tests.support.waiting import until
+
+HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running server and its gateway."""
+    """A running server, and its gateway where it has one."""
 
     grpc_port: int
     http_port: int
     token: str
     data_dir: Path
     server_pid: int
+    gateway_pid: int = 0
 
     @property
     def target(self) -> str:
         """The server's gRPC target."""
-        return f"127.0.0.1:{self.grpc_port}"
+        return f"{HOST}:{self.grpc_port}"
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The administrator's credentials, for a bare gRPC call."""
+        return (("authorization", f"Bearer {self.token}"),)
+
+
+@contextmanager
+def directory() -> Iterator[Path]:
+    """A directory for the data of services; whatever they and their jobs left is ended with it."""
+    root = Path(tempfile.mkdtemp(prefix="entrance-bench-"))
+    footprint = Footprint(root)
+    try:
+        yield root
+    finally:
+        footprint.end_by_force()
+        until(lambda: not footprint.processes(), "no process of the benchmark is left")
+        shutil.rmtree(root, ignore_errors=True)
 
 
 @contextmanager
 def service(environment: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """Server and gateway with embedded defaults, data in a temporary directory."""
-    with tempfile.TemporaryDirectory(prefix="entrance-bench-") as name:
-        directory = Path(name)
-        with service_at(directory / "data", environment) as started:
-            yield started
+    """Server and gateway with embedded defaults, in a directory of their own."""
+    with directory() as root, service_at(root / "data", environment) as started:
+        yield started
 
 
 @contextmanager
 def service_at(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """Server and gateway on a data directory."""
-    ready = _ready_file(data_dir, "gateway")
-    with server_at(data_dir, environment) as server:
-        command = ["-m", "entrance_gateway", "--port", "0", "--server-target", server.target]
-        with process([*command, "--ready-file", str(ready)], environment):
-            yield replace(server, http_port=wait_for_port(ready))
+    """Server and gateway on a data directory, which is below one of `directory`."""
+    gateway = Daemon(
+        f"{data_dir.name}.gateway",
+        ["entrance_gateway"],
+        root=data_dir.parent,
+        environment=_environment(data_dir, environment),
+    )
+    with (
+        server_at(data_dir, environment) as server,
+        running(gateway, "--port", "0", "--server-target", server.target) as port,
+    ):
+        yield replace(server, http_port=port, gateway_pid=gateway.pid)
 
 
 @contextmanager
 def server_at(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
     """A server alone on a data directory, from the moment when it answers on."""
-    ready = _ready_file(data_dir, "server")
-    command = ["-m", "entrance_server", "--data-dir", str(data_dir), "--port", "0"]
-    with process([*command, "--ready-file", str(ready)], environment) as started:
+    server = Daemon(
+        f"{data_dir.name}.server",
+        ["entrance_server"],
+        root=data_dir.parent,
+        environment=_environment(data_dir, environment),
+    )
+    with running(server, "--data-dir", str(data_dir), "--host", HOST, "--port", "0") as port:
         yield Service(
-            grpc_port=wait_for_port(ready),
+            grpc_port=port,
             http_port=0,
             token=(data_dir / "admin.token").read_text().strip(),
             data_dir=data_dir,
-            server_pid=started.pid,
+            server_pid=server.pid,
         )
 
 
-def _ready_file(data_dir: Path, name: str) -> Path:
-    file = data_dir.with_suffix(f".{name}")
-    file.unlink(missing_ok=True)
-    return file
+@contextmanager
+def reference(module: str, *arguments: str) -> Iterator[int]:
+    """The port of a reference that runs in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        daemon = Daemon("reference", [module], root=Path(name), environment=os.environ)
+        with running(daemon, *arguments) as port:
+            yield port
 
 
 @contextmanager
-def process(
-    arguments: Sequence[str], environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process that is ended with the block."""
-    started = subprocess.Popen(
-        [sys.executable, *arguments],
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def running(daemon: Daemon, *arguments: str) -> Iterator[int]:
+    """The port of a program that runs as long as the block."""
     try:
-        yield started
+        port: int = daemon.start(*arguments)["port"]
+        yield port
     finally:
-        started.send_signal(signal.SIGTERM)
-        try:
-            started.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
+        if daemon.runs:
+            daemon.stop()
 
 
-def wait_for_port(ready_file: Path) -> int:
-    """The port in a file that a process writes once it answers."""
-    deadline = time.monotonic() + START_TIMEOUT
-    while not ready_file.exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{ready_file.name} was not written")
-        time.sleep(POLL)
-    port: int = json.loads(ready_file.read_text())["port"]
-    return port
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _environment(data_dir: Path, settings: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {**os.environ, "TMPDIR": str(data_dir.parent / "tmp"), **(settings or {})}

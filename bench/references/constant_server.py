@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-from pathlib import Path
 from typing import Any
 
-from bench.references.serving import serve
+from bench.references.serving import arguments, run
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import entrance_pb2_grpc
 
@@ -25,7 +22,4 @@ class Constant(entrance_pb2_grpc.EntranceServiceServicer):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ready-file", type=Path, required=True)
-    servicer: Any = Constant  # the other methods are not called
-    asyncio.run(serve(servicer(), parser.parse_args().ready_file))
+    run(Constant, arguments().parse_args())

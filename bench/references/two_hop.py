@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 import uvicorn
@@ -16,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bench.references.serving import arguments, tell
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import entrance_pb2_grpc
 
@@ -47,13 +45,13 @@ def create_app(target: str) -> Starlette:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = arguments()
     parser.add_argument("--target", required=True)
-    parser.add_argument("--ready-file", type=Path, required=True)
     options = parser.parse_args()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as uvicorn's own have it
-        options.ready_file.write_text(json.dumps({"port": listener.getsockname()[1]}))
+        listener.listen()
+        tell(options.ready_file, listener.getsockname()[1])
         config = uvicorn.Config(create_app(options.target), log_level="error", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])

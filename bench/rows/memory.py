@@ -6,36 +6,31 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
-import psutil
-
-from bench import processes
+from bench import processes, resident, streams
 from bench.figures import Figure, Series, Target
 from bench.processes import Service
-from bench.rows.logs import MANY, idle_streams
+from bench.resident import KIB, MIB
 from entrance.client import AsyncClient, Client
 
 JOBS = (1_000, 10_000)
 FOLLOWERS = (100, 1_000)
 AT_ONCE = 64  # submits
-KIB = 1024
-MIB = 1024 * 1024
 HELD = {
     "ENTRANCE_MAX_RUNNING": "1",
     "ENTRANCE_GROUP_WAITING": str(JOBS[-1]),
-    "ENTRANCE_ORPHAN_TIMEOUT": "10",  # since the next of the queue runs when the server ends
 }
 
 Grow = Callable[[Service, int, AsyncExitStack], Awaitable[None]]
 
 
-def queued_jobs(rounds: int) -> Figure:
+def queued_jobs(rounds: int) -> Sequence[Figure]:
     """KiB for each job of many that wait, beside each of fewer."""
-    return _figure("jobs queued", JOBS, rounds, HELD, _submit)
+    return [_figure("jobs queued", JOBS, rounds, HELD, _submit)]
 
 
-def followers(rounds: int) -> Figure:
+def followers(rounds: int) -> Sequence[Figure]:
     """KiB for each of many followers of a silent job, beside each of fewer."""
-    return _figure("followers", FOLLOWERS, rounds, MANY, _follow)
+    return [_figure("followers", FOLLOWERS, rounds, streams.SETTINGS, _follow)]
 
 
 def _figure(
@@ -69,16 +64,14 @@ async def _resident(
         processes.service(environment) as service,
         Client(service.target, token=service.token) as client,
     ):
-        server = psutil.Process(service.server_pid)
-        job = await asyncio.to_thread(client.submit, "sleep 3600", engine="shell", priority=100)
+        await asyncio.to_thread(client.submit, "sleep 3600", engine="shell", priority=100)
         async with AsyncExitStack() as stack:
             await grow(service, 10, stack)  # so that what comes with the first ones counts not
-            before, sizes = 10, [server.memory_info().rss]
+            before, sizes = 10, [resident.of_server(service.server_pid)]
             for count in counts:
                 await grow(service, count - before, stack)
-                sizes.append(server.memory_info().rss)
+                sizes.append(resident.of_server(service.server_pid))
                 before = count
-        await asyncio.to_thread(job.kill)
         return sizes
 
 
@@ -94,4 +87,4 @@ async def _submit(service: Service, count: int, stack: AsyncExitStack) -> None:
 
 
 async def _follow(service: Service, count: int, stack: AsyncExitStack) -> None:
-    await stack.enter_async_context(idle_streams(service, 1, count))
+    await stack.enter_async_context(streams.followers(service, 1, count))

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
-import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import psutil
 
 from bench import history, processes
 from bench.figures import Figure, Series, Target
@@ -29,30 +24,28 @@ FULL = {
 }
 
 
-def restart(rounds: int) -> Figure:
+def restart(rounds: int) -> Sequence[Figure]:
     """Seconds from the start after a crash until each running job's missed lines are shown."""
     attached, serving, empty = list[float](), list[float](), list[float]()
-    with tempfile.TemporaryDirectory(prefix="entrance-bench-") as name:
-        data_dir = Path(name) / "data"
-        try:
-            jobs = _fill(data_dir)
-            for number in range(rounds):
-                empty.append(_start_of_empty(Path(name) / f"empty{number}"))
-                time.sleep(2 * TICK)  # in which each job prints something that no server sees
-                times = _recover(data_dir, jobs)
-                serving.append(times[0])
-                attached.append(times[1])
-        finally:
-            _end_runners(data_dir)
-    return Figure(
-        what=f"After kill -9: start, {RUNNING} running jobs attached, {QUEUED:,} queued",
-        unit="s",
-        ours=Series(attached),
-        reference_name="start of an empty server",
-        reference=Series(empty),
-        target=Target(),
-        remarks=[f"calls are answered after {Series(serving).median:.2f} s"],
-    )
+    with processes.directory() as root:
+        jobs = _fill(root / "data")
+        for number in range(rounds):
+            empty.append(_start_of_empty(root / f"empty{number}"))
+            time.sleep(2 * TICK)  # in which each job prints something that no server sees
+            times = _recover(root / "data", jobs)
+            serving.append(times[0])
+            attached.append(times[1])
+    return [
+        Figure(
+            what=f"After kill -9: start, {RUNNING} running jobs attached, {QUEUED:,} queued",
+            unit="s",
+            ours=Series(attached),
+            reference_name="start of an empty server",
+            reference=Series(empty),
+            target=Target(),
+            remarks=[f"calls are answered after {Series(serving).median:.2f} s"],
+        )
+    ]
 
 
 def _fill(data_dir: Path) -> Mapping[int, int]:
@@ -95,18 +88,3 @@ def _start_of_empty(data_dir: Path) -> float:
     begun = time.perf_counter()
     with processes.server_at(data_dir, FULL):
         return time.perf_counter() - begun
-
-
-def _end_runners(data_dir: Path) -> None:
-    with closing(sqlite3.connect(data_dir / "entrance.db")) as store:
-        pids = [pid for (pid,) in store.execute("SELECT pid FROM sessions")]
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            runner = psutil.Process(pid)
-            _kill([*runner.children(recursive=True), runner])
-
-
-def _kill(found: Iterable[psutil.Process]) -> None:
-    for process in found:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 
 from entrance_server.archive import Place
 from tests.support.door import HOST, Door
+from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE, until
 
 REGION = "us-east-1"
@@ -32,7 +32,7 @@ class ObjectStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._ports = _free_ports(2 * len(_PARTS))
+        self._ports = free_ports(2 * len(_PARTS))
         self._process: subprocess.Popen[bytes] | None = None
         self.door = Door(self._ports[0])
 
@@ -176,11 +176,3 @@ def _is_made(url: str) -> bool:
         return httpx.post(url).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]

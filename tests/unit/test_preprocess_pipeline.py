@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.domain.errors import InvalidRequest
-from entrance_server.preprocess import Dialect, Note, Prepared, PreprocessSettings, prepare
+from entrance_server.domain.notes import Note
+from entrance_server.preprocess import Dialect, Prepared, PreprocessSettings, prepare
 
 NOW = datetime(2024, 3, 1, 11, 5, 6, tzinfo=timezone(timedelta(hours=8)))
 DEFAULTS = PreprocessSettings()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import row_limit, sql
-from entrance_server.preprocess.notes import Note
 
 LIMIT = row_limit.RowLimit(rows=5000, cap=5000)
 

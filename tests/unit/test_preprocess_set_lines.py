@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import set_lines
-from entrance_server.preprocess.notes import Note
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import variables
-from entrance_server.preprocess.notes import Note
 
 NOW = datetime(2024, 3, 1, 11, 5, 6)
 

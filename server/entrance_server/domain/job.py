@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from entrance_server.domain import ids
+from entrance_server.domain.notes import Note
 from entrance_server.domain.status import JobStatus
 
 
@@ -38,6 +39,8 @@ class JobSpec:
     request_id: str | None = None
     prepared_code: str | None = None
     """What really runs, where preprocessing changed the code; it is no part of the request."""
+    notes: tuple[Note, ...] = ()
+    """What the log tells of the request before the job runs; no part of it either."""
 
     @property
     def runnable_code(self) -> str:

@@ -3,6 +3,6 @@
 from entrance_server.logs.files import LogSlice
 from entrance_server.logs.followers import Follower
 from entrance_server.logs.lines import format_line
-from entrance_server.logs.store import LogStore, LogUnavailable
+from entrance_server.logs.store import Head, LogStore, LogUnavailable
 
-__all__ = ["Follower", "LogSlice", "LogStore", "LogUnavailable", "format_line"]
+__all__ = ["Follower", "Head", "LogSlice", "LogStore", "LogUnavailable", "format_line"]

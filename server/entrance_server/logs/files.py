@@ -205,7 +205,7 @@ def after_newline(text: bytes, number: int) -> int:
 
 @contextlib.contextmanager
 def _reading(directory: Path) -> Iterator[_LogReader | None]:
-    """Opens a log to read; None where there is none."""
+    """Opens a log to read; None where there is none, or nothing in it."""
     with contextlib.ExitStack() as opened:
         descriptors = []
         for name in NAMES:
@@ -216,7 +216,8 @@ def _reading(directory: Path) -> Iterator[_LogReader | None]:
                 return
             opened.callback(os.close, descriptor)
             descriptors.append(descriptor)
-        yield _LogReader(*descriptors)
+        reader = _LogReader(*descriptors)
+        yield reader if reader.last != EMPTY else None
 
 
 def _open(path: Path, flags: int) -> int:

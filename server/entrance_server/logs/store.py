@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeAlias, TypeVar
 
 from entrance_server import threads
 from entrance_server.domain import ids
@@ -23,6 +23,9 @@ from entrance_server.tenure import Tenure
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Head: TypeAlias = Callable[[], tuple[bytes, int]]
+"""Makes whole lines of UTF-8, and tells how many."""
 
 
 class LogUnavailable(Exception):
@@ -38,11 +41,26 @@ class _Slot:
     writer: LogWriter | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What to append, and the mark that is durable with it."""
+
+    text: bytes
+    count: int
+    mark: tuple[int, int] | None = None
+
+
+_NOTHING = _Lines(b"", 0)
+
+
 class LogStore:
     """Append-only logs of jobs in files below a directory, which this object alone writes.
 
     An append is in the files when `append` returns, and survives the end of this process. `close`
     makes a log safe against a power cut too.
+
+    A log for which `head` has lines begins with them: they are written before whatever is first
+    written to it or read from it.
     """
 
     def __init__(
@@ -50,12 +68,14 @@ class LogStore:
         root: Path,
         *,
         elsewhere: Elsewhere | None = None,
+        head: Callable[[int], Head | None] = lambda _: None,
         workers: int = 4,
         max_open: int = 256,
         tenure: Tenure | None = None,
     ) -> None:
         self._root = root
         self._elsewhere = elsewhere
+        self._head = head
         self._tenure = tenure or Tenure()
         self._max_open = max_open
         self._slots: OrderedDict[int, _Slot] = OrderedDict()  # least lately used first
@@ -92,12 +112,18 @@ class LogStore:
             raise ValueError(f"the text for log {task_id} is not {line_count} whole lines")
         mark = (attempt, seq) if attempt or seq else None
         try:
-            async with self._slot(task_id) as slot, self._workers:
-                self._tenure.check()
-                await self._run(_append, slot, self._directory(task_id), text, line_count, mark)
-                await self._put_aside_spare()
+            await self._write(task_id, _Lines(text, line_count, mark), self._head(task_id))
         finally:  # the lines are there for a cancelled caller too
             self._followers.lines_came(task_id)
+
+    async def begin(self, task_id: int) -> None:
+        """Makes a log begin with its first lines, if it does not already.
+
+        Raises:
+            LogUnavailable: nothing was added.
+        """
+        if (head := self._head(task_id)) is not None:
+            await self._write(task_id, _NOTHING, head)
 
     async def mark(self, task_id: int) -> tuple[int, int]:
         """The greatest mark that is durable; (0, 0) for none."""
@@ -178,7 +204,11 @@ class LogStore:
 
     async def _read(self, task_id: int, read: Callable[[Path], T | None]) -> T | None:
         """What `read` finds in the directory of a log, wherever that is; None where it is not."""
+        head = self._head(task_id)  # before the look, since afterwards there may be none
         found = await self._run(read, self._directory(task_id))
+        if found is None and head is not None:
+            await self._write(task_id, _NOTHING, head)
+            return await self._run(read, self._directory(task_id))
         if found is None and self._elsewhere is not None:
             directory = await self._elsewhere.fetch(task_id, files.NAMES)
             if directory is not None:
@@ -186,6 +216,12 @@ class LogStore:
                 if found is None:
                     raise LogUnavailable(f"the copy of log {task_id} went before it was read")
         return found
+
+    async def _write(self, task_id: int, lines: _Lines, head: Head | None) -> None:
+        async with self._slot(task_id) as slot, self._workers:
+            self._tenure.check()
+            await self._run(_append, slot, self._directory(task_id), lines, head)
+            await self._put_aside_spare()
 
     @contextlib.asynccontextmanager
     async def _slot(self, task_id: int) -> AsyncIterator[_Slot]:
@@ -227,16 +263,18 @@ def _open(slot: _Slot, directory: Path) -> LogWriter:
     return slot.writer
 
 
-def _append(
-    slot: _Slot, directory: Path, text: bytes, line_count: int, mark: tuple[int, int] | None
-) -> None:
+def _append(slot: _Slot, directory: Path, lines: _Lines, head: Head | None) -> None:
     writer = _open(slot, directory)
-    if mark is not None and mark <= writer.last.mark:
+    if lines.mark is not None and lines.mark <= writer.last.mark:
         return
-    if mark is None and not text:
+    text, line_count = lines.text, lines.count
+    if head is not None and not writer.last.end_line:
+        first, count = head()
+        text, line_count = first + text, count + line_count
+    if lines.mark is None and not text:
         return
     try:
-        writer.append(text, line_count, mark=mark)
+        writer.append(text, line_count, mark=lines.mark)
     except OSError:
         slot.writer = None  # whoever opens it again finds it whole
         with contextlib.suppress(OSError):

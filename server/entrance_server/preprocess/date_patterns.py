@@ -14,9 +14,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import refusals
 from entrance_server.preprocess.calendar_steps import Step, add_days, add_hours, by_months
-from entrance_server.preprocess.notes import Note, listed, shown
+from entrance_server.preprocess.notes import listed, shown
 from entrance_server.preprocess.substitution import substitute
 
 _PATTERN = re.compile(r"&\{([^{}\n]{1,200})\}")

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+
+from entrance_server.domain.notes import Note
 
 LISTED_MAX = 20  # things that one note names, and notes of one kind
 SHOWN_MAX = 60  # characters of the caller's text within a message
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A line for the job's log; `text` has no line break."""
-
-    level: Literal["INFO", "WARN"]
-    text: str
 
 
 def shown(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import (
     builtin_variables,
     comments,
@@ -20,7 +21,6 @@ from entrance_server.preprocess import (
     sql,
     variables,
 )
-from entrance_server.preprocess.notes import Note
 from entrance_server.preprocess.settings import PreprocessSettings
 
 Dialect = Literal["sql", "python", "shell", "other"]

@@ -15,7 +15,8 @@ from decimal import Decimal, InvalidOperation
 
 from sqlglot import Token, TokenType
 
-from entrance_server.preprocess.notes import Note, capped, shown
+from entrance_server.domain.notes import Note
+from entrance_server.preprocess.notes import capped, shown
 from entrance_server.preprocess.sql import Edit, Statement
 
 _FULL_EXPORT = re.compile(

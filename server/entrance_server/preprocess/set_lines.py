@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import refusals
-from entrance_server.preprocess.notes import Note, listed, shown
+from entrance_server.preprocess.notes import listed, shown
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 

@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from entrance_server.domain.errors import InvalidRequest
+from entrance_server.domain.notes import Note
 from entrance_server.preprocess import builtin_variables, refusals, values
-from entrance_server.preprocess.notes import Note, listed, shown
+from entrance_server.preprocess.notes import listed, shown
 from entrance_server.preprocess.set_lines import NAME
 from entrance_server.preprocess.substitution import substitute
 from entrance_server.preprocess.values import Value

@@ -117,7 +117,6 @@ class Executor:
         if live.job.status is not JobStatus.SCHEDULED:  # as an earlier server left it
             async with live.course:  # what others store and show meanwhile is not of before it
                 self._jobs.publish(live, await durably(lambda: self._places.take(live.job)))
-        await durably(lambda: self._tell_accepted(live))
         while True:
             await _until_resumed(live)  # without a session, which others may have meanwhile
             session = await self._acquire(live)
@@ -137,11 +136,6 @@ class Executor:
         if not has_begun:
             await self._pool.give_back(session)
         return has_begun
-
-    async def _tell_accepted(self, live: LiveJob) -> None:
-        async with live.course:
-            if not live.job.status.is_final:  # followers have seen the end of the log by then
-                await self._job_log.accepted_before(live.job)
 
     async def _acquire(self, live: LiveJob) -> EngineSession:
         """A session for the job; another one when it is lost, since nothing of the job has run."""

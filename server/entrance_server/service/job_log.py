@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
 from entrance_server.domain.job import Job
+from entrance_server.domain.notes import Note
 from entrance_server.domain.sizes import spoken
 from entrance_server.logs import LogStore, format_line
-from entrance_server.preprocess import Note
 
 Level = Literal["INFO", "WARN", "ERROR"]
 END_SEQ = 2**63  # greater than any number of a runner's event: the line that ends a try
@@ -18,6 +18,22 @@ END_SEQ = 2**63  # greater than any number of a runner's event: the line that en
 def utc_now() -> datetime:
     """The time now, aware."""
     return datetime.now(UTC)
+
+
+def first_lines(job: Job) -> tuple[bytes, int]:
+    """What the log of a job begins with, and how many lines that is.
+
+    All of it is in the store, so that a job need not wait for its log to be accepted.
+    """
+    # the two spaces are what legacy clients match
+    first = Note(
+        "INFO",
+        f"Your job is accepted,  jobID is {job.exec_id} and taskID is {job.task_id} in "
+        f"{job.instance}. Please wait for it to be scheduled.",
+    )
+    notes = (first, *job.spec.notes)
+    lines = [format_line(note.level, note.text, job.create_time) for note in notes]
+    return b"".join(data for data, _ in lines), sum(count for _, count in lines)
 
 
 class JobLog:
@@ -33,22 +49,9 @@ class JobLog:
         self._max_bytes = max_bytes
         self._clock = clock
 
-    async def accepted(self, job: Job, notes: Collection[Note] = ()) -> None:
-        """The first lines of the log of a new job."""
-        # the two spaces are what legacy clients match
-        first = Note(
-            "INFO",
-            f"Your job is accepted,  jobID is {job.exec_id} and taskID is {job.task_id} in "
-            f"{job.instance}. Please wait for it to be scheduled.",
-        )
-        lines = [format_line(note.level, note.text, self._clock()) for note in (first, *notes)]
-        data, count = b"".join(data for data, _ in lines), sum(count for _, count in lines)
-        await self._logs.append(job.task_id, data, count)
-
-    async def accepted_before(self, job: Job) -> None:
-        """The first line of a log that may have it already, which is not written twice."""
-        if await self._logs.next_line(job.task_id) == 1:
-            await self.accepted(job)
+    async def begin(self, job: Job) -> None:
+        """Writes the first lines, unless the log has them already."""
+        await self._logs.begin(job.task_id)
 
     async def output(
         self, task_id: int, text: bytes, line_count: int, *, attempt: int, seq: int

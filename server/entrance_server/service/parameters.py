@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from entrance_server.domain.errors import FieldViolation, InvalidRequest
 from entrance_server.domain.job import JobParams
+from entrance_server.domain.notes import Note
 from entrance_server.engines.connections import Connections, setting_of
 from entrance_server.engines.parameters import SCOPES, Scope, find
 from entrance_server.engines.registry import EngineInfo
-from entrance_server.preprocess import Note
 from entrance_server.preprocess.notes import capped, shown
 
 PARAMS_WRONG = 20010

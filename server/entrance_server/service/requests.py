@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from entrance_server.domain import errors
 from entrance_server.domain.errors import FieldViolation
 from entrance_server.domain.job import JobSpec, Principal
+from entrance_server.domain.notes import Note
 from entrance_server.domain.run_policy import LABEL_WRONG, RunPolicies
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.registry import EngineInfo, EngineRegistry
-from entrance_server.preprocess import Note
 from entrance_server.service import parameters
 from entrance_server.service.parameters import PARAMS_WRONG
 from entrance_server.service.views import SubmitCommand

@@ -86,6 +86,7 @@ class Steering:
         seen = live.job_changes.revision
         try:
             async with live.course:
+                await self._begin_log(live.job)  # an ended job's log begins no more
                 job = await self._jobs.transition(
                     live, stop.status, expect=BEFORE_RUN, error=stop.error
                 )
@@ -112,6 +113,13 @@ class Steering:
             raise ended(refused.job) from None
         text = f"Your job is {'paused' if paused else 'resumed'}."
         await self._show(live, job, self._job_log.line(job, "INFO", text))
+
+    async def _begin_log(self, job: Job) -> None:
+        """Lets the log have its first lines, if it can."""
+        try:
+            await self._job_log.begin(job)
+        except LogUnavailable as error:
+            log.warning("log not begun", task_id=job.task_id, error=str(error))
 
     async def _show(self, live: LiveJob, job: Job, line: Coroutine[None, None, None]) -> None:
         """Shows what is durable already, after its line, or without it when the log is away."""

@@ -8,30 +8,18 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-import structlog
-
 from entrance_server.domain import errors
 from entrance_server.domain.job import Job, JobSpec, Principal
-from entrance_server.logs import LogUnavailable
-from entrance_server.preprocess import (
-    Dialect,
-    Note,
-    Prepared,
-    PreprocessSettings,
-    prepare,
-    statements,
-)
+from entrance_server.preprocess import Dialect, PreprocessSettings, prepare, statements
 from entrance_server.scheduling import QueueFull, Scheduler
 from entrance_server.service.admission import Admission
 from entrance_server.service.background import Background
 from entrance_server.service.dispatch import Dispatcher
-from entrance_server.service.job_log import JobLog, utc_now
+from entrance_server.service.job_log import utc_now
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.requests import RequestParser
 from entrance_server.service.views import PreviewView, SubmitCommand
 from entrance_server.store.port import GroupFull, Store, StoreUnavailable
-
-log = structlog.get_logger(__name__)
 
 NOT_PERSISTED = 20052
 SHORT_CODE = 256  # characters
@@ -51,7 +39,6 @@ class SubmitService:
         admission: Admission,
         scheduler: Scheduler,
         dispatcher: Dispatcher,
-        job_log: JobLog,
         background: Background,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -63,7 +50,6 @@ class SubmitService:
         self._admission = admission
         self._scheduler = scheduler
         self._dispatcher = dispatcher
-        self._job_log = job_log
         self._background = background
         self._clock = clock
 
@@ -77,15 +63,14 @@ class SubmitService:
             Exhausted: the group's queue is full, or there is too little disk.
             Unavailable: the server takes no jobs now, or the job could not be made durable.
         """
-        spec, prepared = await self._prepare(await self._parsed(principal, command))
+        spec = await self._prepared(await self._parsed(principal, command))
         try:
             self._admission.check()
             self._scheduler.reserve(spec.group)
         except (errors.Unavailable, errors.Exhausted) as refused:
             return await self._made_before(spec, refused)
-        notes = (*self._parser.notes(spec), *prepared.notes)
         try:
-            return await self._background.finish(self._accept(spec, notes))
+            return await self._background.finish(self._accept(spec))
         except QueueFull as refused:
             return await self._made_before(spec, refused)
 
@@ -95,13 +80,12 @@ class SubmitService:
         Raises:
             InvalidRequest, PermissionDenied: as `submit`.
         """
-        spec, prepared = await self._prepare(await self._parsed(principal, command))
+        spec = await self._prepared(await self._parsed(principal, command))
         dialect, sql_dialect = dialect_of(spec)
         parts = await asyncio.to_thread(
-            statements, prepared.code, dialect=dialect, sql_dialect=sql_dialect
+            statements, spec.runnable_code, dialect=dialect, sql_dialect=sql_dialect
         )
-        notes = (*self._parser.notes(spec), *prepared.notes)
-        return PreviewView(prepared.code, parts, notes)
+        return PreviewView(spec.runnable_code, parts, spec.notes)
 
     async def _parsed(self, principal: Principal, command: SubmitCommand) -> JobSpec:
         spec = self._parser.parse(principal, command)
@@ -114,7 +98,7 @@ class SubmitService:
                 )
         return spec
 
-    async def _prepare(self, spec: JobSpec) -> tuple[JobSpec, Prepared]:
+    async def _prepared(self, spec: JobSpec) -> JobSpec:
         dialect, sql_dialect = dialect_of(spec)
         work = partial(
             prepare,
@@ -130,9 +114,11 @@ class SubmitService:
         # large code takes a second, and short code less than the way to a thread and back
         is_short = dialect != "sql" and len(spec.code) <= SHORT_CODE
         prepared = work() if is_short else await asyncio.to_thread(work)
-        if prepared.code == spec.code:
-            return spec, prepared
-        return dataclasses.replace(spec, prepared_code=prepared.code), prepared
+        return dataclasses.replace(
+            spec,
+            prepared_code=None if prepared.code == spec.code else prepared.code,
+            notes=(*self._parser.notes(spec), *prepared.notes),
+        )
 
     async def _made_before(self, spec: JobSpec, refused: errors.EntranceError) -> Job:
         """The job that the same request made before, or else the error."""
@@ -141,7 +127,7 @@ class SubmitService:
             raise refused
         return self._as_it_is(made_before)
 
-    async def _accept(self, spec: JobSpec, notes: tuple[Note, ...]) -> Job:
+    async def _accept(self, spec: JobSpec) -> Job:
         limits = self._scheduler.limits_of(spec.group)
         try:
             job, is_new = await self._store.create_job(spec, instance=self._instance, limits=limits)
@@ -163,21 +149,12 @@ class SubmitService:
         if not is_new:
             self._scheduler.cancel_reservation(spec.group)
             return self._as_it_is(job)
-        live = self._live.add(job)
-        await self._write_first_lines(job, notes)
-        self._dispatcher.accept(live, reserved=True)
+        self._dispatcher.accept(self._live.add(job), reserved=True)
         return job
 
     def _as_it_is(self, job: Job) -> Job:
         live = self._live.get(job.task_id)
         return live.job if live else job
-
-    async def _write_first_lines(self, job: Job, notes: tuple[Note, ...]) -> None:
-        try:
-            await self._job_log.accepted(job, notes)
-        except LogUnavailable as error:
-            # the job is durable; its first line is written again when it starts
-            log.warning("first log line not written", task_id=job.task_id, error=str(error))
 
 
 def dialect_of(spec: JobSpec) -> tuple[Dialect, str | None]:

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from entrance_server.domain.errors import EntranceError
 from entrance_server.domain.job import Job, JobParams, ProgressInfo, Resources, ResultSet
+from entrance_server.domain.notes import Note
 from entrance_server.domain.users import Token, User
 from entrance_server.engines.parameters import EngineParameter
 from entrance_server.logs.levels import LogChunk
-from entrance_server.preprocess import Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from entrance_server.domain.job import (
     ResultType,
     SessionRecord,
 )
+from entrance_server.domain.notes import Note
 from entrance_server.domain.users import LoginSession, Token, User
 from entrance_server.store.port import Archive, ArchivedFile
 
@@ -45,6 +46,7 @@ def job_from(row: Row[Any]) -> Job:
         priority=row.priority,
         request_id=row.request_id,
         prepared_code=row.prepared_code,
+        notes=tuple(Note(*note) for note in row.notes or ()),
     )
     return Job(
         task_id=row.task_id,
@@ -99,6 +101,7 @@ def _spec_values(spec: JobSpec) -> dict[str, Any]:
         "run_type": spec.run_type,
         "code": spec.code,
         "prepared_code": spec.prepared_code,
+        "notes": [[note.level, note.text] for note in spec.notes] or None,
         "params": _params(spec.params),
         "labels": dict(spec.labels),
         "source": dict(spec.source),

@@ -157,6 +157,7 @@ jobs = Table(
     Column("run_type", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("prepared_code", Text),
+    Column("notes", JsonText),
     Column("params", JsonText, nullable=False),
     Column("labels", JsonText, nullable=False),
     Column("source", JsonText, nullable=False),

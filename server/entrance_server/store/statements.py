@@ -86,11 +86,14 @@ FIND_REQUEST = select(jobs).where(
     jobs.c.request_id == bindparam("p_request_id"),
 )
 
+_LARGE = frozenset({"code", "prepared_code", "notes", "params"})
+
 # Jobs from the newest on, without code and parameters, so that a page stays small.
 _LIST_JOBS = select(
-    *(column for column in jobs.c if column.name not in {"code", "prepared_code", "params"}),
+    *(column for column in jobs.c if column.name not in _LARGE),
     literal("").label("code"),
     null().label("prepared_code"),
+    null().label("notes"),
     literal({}, JsonText).label("params"),
 ).order_by(jobs.c.task_id.desc())
 

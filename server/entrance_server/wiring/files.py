@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ import structlog
 
 from entrance_server.archive import BucketRefused, BucketUnavailable, Cache
 from entrance_server.config import ServerSettings
-from entrance_server.logs import LogStore
+from entrance_server.logs import Head, LogStore
 from entrance_server.results import Exports, ResultFiles
 from entrance_server.service.archived import ArchivedFiles
 from entrance_server.service.archivist import Archivist
 from entrance_server.service.background import Background
 from entrance_server.service.disk_guard import DiskGuard
+from entrance_server.service.job_log import first_lines
 from entrance_server.service.live import LiveJobs
 from entrance_server.service.retention import Retention
 from entrance_server.wiring.base import Base, StartError
@@ -51,7 +53,7 @@ async def wire_files(base: Base, live: LiveJobs) -> Files:
     root = settings.files_dir / "jobs"
     bucket = await _bucket(settings)
     archived = await _archived(base, live, bucket)
-    logs = LogStore(root, elsewhere=archived, tenure=base.tenure)
+    logs = LogStore(root, elsewhere=archived, head=partial(_head, live), tenure=base.tenure)
     stack.push_async_callback(logs.aclose)
     results = ResultFiles(root, elsewhere=archived, tenure=base.tenure)
     stack.push_async_callback(results.aclose)
@@ -98,6 +100,12 @@ async def keep_files(base: Base, files: Files, live: LiveJobs) -> DiskGuard:
             )
         )
     return disk
+
+
+def _head(live: LiveJobs, task_id: int) -> Head | None:
+    """How a job's log begins; that of an ended one has begun."""
+    found = live.get(task_id)
+    return None if found is None else partial(first_lines, found.job)
 
 
 async def _archived(base: Base, live: LiveJobs, bucket: Bucket | None) -> ArchivedFiles:

@@ -185,7 +185,6 @@ def _entrance(
         admission=admission,
         scheduler=work.scheduler,
         dispatcher=work.dispatcher,
-        job_log=work.job_log,
         background=work.background,
         clock=base.clock,
     )

@@ -90,6 +90,19 @@ class TestKilledServer:
         ended(held, JobStatus.SUCCEED)
         assert printed(held) == ["held"]
 
+    def test_a_log_that_nobody_has_read_begins_as_it_would_have(self, crashing: Service) -> None:
+        alice, creator = crashing.alice, new_creator()
+        running = [CountingJob(alice, creator=creator) for _ in range(2)]
+        waits = alice.client.submit("echo ${run_date}", engine="shell", creator=creator)
+
+        crashing.restart_server()
+
+        first, second = texts(waits)
+        assert f"jobID is {waits.exec_id}" in first
+        assert "Variables put in: ${run_date}" in second
+        for job in running:
+            job.goes_on()
+
     @pytest.mark.parametrize("engine", ENGINES)
     def test_a_job_runs_on_in_its_runner_while_there_is_no_server(
         self, crashing: Service, engine: str

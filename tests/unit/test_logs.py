@@ -34,6 +34,49 @@ async def test_lines_are_numbered_from_one(logs: LogStore) -> None:
     assert await logs.read(1, 2, max_lines=9, max_bytes=99) == LogSlice(2, 2, b"b\nc\n")
 
 
+class TestFirstLines:
+    @pytest.fixture
+    async def logs(self, tmp_path: Path) -> AsyncIterator[LogStore]:
+        async with LogStore(tmp_path, head=lambda _: lambda: (b"x\ny\n", 2)) as opened:
+            yield opened
+
+    async def test_are_there_for_whoever_reads_first(self, logs: LogStore) -> None:
+        assert await everything(logs, 1) == b"x\ny\n"
+
+    async def test_are_counted_before_anybody_reads(self, logs: LogStore) -> None:
+        assert await logs.next_line(1) == 3
+
+    async def test_come_before_what_is_first_written(self, logs: LogStore) -> None:
+        await logs.append(1, b"a\n", 1, attempt=1, seq=1)
+        await logs.append(1, b"b\n", 1, attempt=1, seq=2)
+        assert await everything(logs, 1) == b"x\ny\na\nb\n"
+        assert await logs.mark(1) == (1, 2)
+
+    async def test_are_written_once(self, logs: LogStore, tmp_path: Path) -> None:
+        for _ in range(2):
+            await logs.begin(1)
+        await logs.close(1)
+        async with LogStore(tmp_path, head=lambda _: lambda: (b"other\n", 1)) as reopened:
+            assert await everything(reopened, 1) == b"x\ny\n"
+
+    async def test_stay_when_nothing_tells_them_any_more(
+        self, logs: LogStore, tmp_path: Path
+    ) -> None:
+        await logs.begin(1)
+        await logs.close(1)
+        async with LogStore(tmp_path) as reopened:
+            assert await everything(reopened, 1) == b"x\ny\n"
+
+    async def test_are_written_where_a_crash_left_empty_files(
+        self, logs: LogStore, tmp_path: Path
+    ) -> None:
+        await logs.begin(1)
+        await logs.close(1)
+        for file in (tmp_path / "0" / "1").iterdir():
+            file.write_bytes(b"")
+        assert await everything(logs, 1) == b"x\ny\n"
+
+
 async def test_a_start_before_the_first_line_is_the_first_line(logs: LogStore) -> None:
     await logs.append(1, b"a\n", 1)
     for start in (0, -5):

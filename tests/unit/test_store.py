@@ -22,6 +22,7 @@ from entrance_server.domain.job import (
     ResultType,
     SessionRecord,
 )
+from entrance_server.domain.notes import Note
 from entrance_server.domain.status import ACTIVE, FINAL, JobStatus, may_follow
 from entrance_server.domain.users import Token
 from entrance_server.store import SqlStore
@@ -83,6 +84,7 @@ async def test_a_job_is_read_as_it_was_created(store: Store) -> None:
         execute_user="bob",
         code="SELECT 'ü\u2028\n'",
         prepared_code="SELECT 'ü\u2028\n' LIMIT 5000",
+        notes=(Note("WARN", "ü"), Note("INFO", "two")),
         params=JobParams({"a": "1"}, {"b": "2"}, {"c": "3"}, {"d": '"'}),
         labels={"engineType": "duckdb"},
         source={"scriptPath": "a.sql"},
@@ -399,8 +401,9 @@ async def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:
 
 
 async def test_a_list_leaves_code_and_parameters_out(store: Store) -> None:
-    job = await create(store, params=JobParams({"a": "1"}), prepared_code="SELECT 2")
-    light = dataclasses.replace(job.spec, code="", params=JobParams(), prepared_code=None)
+    heavy = {"prepared_code": "SELECT 2", "notes": (Note("INFO", "limited"),)}
+    job = await create(store, params=JobParams({"a": "1"}), **heavy)
+    light = dataclasses.replace(job.spec, code="", params=JobParams(), prepared_code=None, notes=())
     listed = await store.list_jobs(JobFilter(), limit=1)
     assert listed == [dataclasses.replace(job, spec=light)]
 

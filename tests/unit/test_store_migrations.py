@@ -111,6 +111,7 @@ async def test_what_every_earlier_schema_held_can_be_read(url: str, revision: st
         ended = await store.get_job(7)
         assert ended
         assert (ended.status, ended.error) == (JobStatus.FAILED, JobError(40300, "no"))
+        assert ended.spec.notes == ()
         assert (ended.spec.code, ended.spec.params) == ("SELECT 'ü'", JobParams({"a": "1"}))
         assert ended.progress_info == (ProgressInfo("1", 1, 0, 0, 1),)
         assert ended.paused_for == timedelta(seconds=0.5)

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import grpc
 from google.protobuf.message import Message
@@ -20,6 +20,7 @@ from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata
 from entrance_gateway.line import Line, Lines
 from entrance_gateway.operations import WHO_CALLS, Operation
+from entrance_gateway.stream import Source, Stream
 from entrance_gateway.tunnel import CallFailed, CallLost, NoTunnel
 
 _HEALTH_RPC = "/grpc.health.v1.Health/Check"
@@ -166,6 +167,8 @@ class Backend:
     ) -> AsyncIterator[Stream]:
         """Opens a server-streaming RPC, which is cancelled when the context is left.
 
+        One about a job goes on at another server when its own is lost.
+
         Args:
             operation: which RPC.
             request: its request.
@@ -173,16 +176,10 @@ class Backend:
             until: ends the stream for the reader when it is set.
             patient: wait for the server when it is away, rather than fail at once.
         """
-        chosen = await self.lines.next_ready() if patient else self.lines.next()
-        async with chosen as line:
-            rpc = line.channel.unary_stream(
-                operation.rpc,
-                request_serializer=operation.request_class.SerializeToString,
-                response_deserializer=operation.response_class.FromString,
-            )
-            call = rpc(request, metadata=metadata, wait_for_ready=patient)
-            async with Stream(call, until) as stream:
-                yield stream
+        source = Source(lambda: self.lines, operation, request, metadata)
+        async with source, Stream(source, until) as stream:
+            await source.open(patient=patient)
+            yield stream
 
     async def is_serving(self) -> bool:
         """Whether a server says that it is healthy; False when none does in time."""
@@ -218,70 +215,6 @@ class Backend:
         before, self._lines = self.lines, await self._connected(content)
         for line in before:
             await line.retire()
-
-
-class Stream:
-    """An open stream of messages that can be waited for with a limit, without losing any.
-
-    The next message is read when it is asked for, so that the server is held back by a slow reader.
-    """
-
-    def __init__(
-        self, call: grpc.aio.UnaryStreamCall[Message, Message], until: asyncio.Event | None
-    ) -> None:
-        self._call = call
-        self._until = asyncio.create_task(until.wait()) if until else None
-        self._reading: asyncio.Task[Any] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._call.cancel()
-        tasks = [task for task in (self._until, self._reading) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def settle(self, timeout: float) -> None:
-        """Waits for the first message, which `next` still gives, for `timeout` seconds at most.
-
-        Raises:
-            Refusal: the server ended the stream with an error instead.
-        """
-        reading = await self._wait(timeout)
-        if reading.done():
-            _message(reading)
-
-    async def next(self, timeout: float) -> Message | None:
-        """The next message, or None at the stream's end.
-
-        Raises:
-            TimeoutError: none came within `timeout` seconds; a later call can still give it.
-            Refusal: the server ended the stream with an error.
-        """
-        reading = await self._wait(timeout)
-        if reading.done():
-            self._reading = None
-            return _message(reading)
-        if self._until is not None and self._until.done():
-            return None
-        raise TimeoutError
-
-    async def _wait(self, timeout: float) -> asyncio.Task[Any]:
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._call.read())
-        waited = [task for task in (self._reading, self._until) if task is not None]
-        await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        return self._reading
-
-
-def _message(reading: asyncio.Task[Any]) -> Message | None:
-    try:
-        message = reading.result()
-    except grpc.aio.AioRpcError as error:
-        raise errors.from_rpc(error) from error
-    return message if isinstance(message, Message) else None
 
 
 def _open(

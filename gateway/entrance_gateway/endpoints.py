@@ -26,12 +26,13 @@ from entrance_gateway import (
     sessions,
     translate,
 )
-from entrance_gateway.backend import Backend, Stream
+from entrance_gateway.backend import Backend
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata, is_cookie_alone, metadata_of
 from entrance_gateway.operations import Operation
 from entrance_gateway.origins import Origins
 from entrance_gateway.routing import method_name
+from entrance_gateway.stream import Stream
 
 _EVENT_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 

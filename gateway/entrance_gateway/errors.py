@@ -120,6 +120,12 @@ def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     return rich or plain
 
 
+def is_lost(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a call broke off because the server went away, rather than by its answer."""
+    lost = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+    return error.code() in lost and not status_of(error).details
+
+
 def from_status(status: status_pb2.Status) -> Refusal:
     """The refusal that an error status with its details means."""
     info, violations, wait = _details(status)

@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from entrance.relays import FINAL
 from entrance.v1 import entrance_pb2 as pb
 from entrance_gateway import render
 from entrance_gateway.envelope import encode
@@ -20,14 +21,6 @@ END_ID = "end"  # the id of a stream's last event: who sends it has everything
 COMMENT = b":\n\n"
 RETRY = b"retry: 2000\n\n"  # milliseconds until a browser comes back
 
-_FINAL = frozenset(
-    {
-        pb.JOB_STATUS_SUCCEED,
-        pb.JOB_STATUS_FAILED,
-        pb.JOB_STATUS_CANCELLED,
-        pb.JOB_STATUS_TIMEOUT,
-    }
-)
 # JSON may hold these as they are, and some readers of lines would break there.
 _ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
 _LINE, _LAST_LINE = re.compile(r"[0-9]{1,19}"), 2**63 - 1
@@ -101,7 +94,7 @@ def _any_events(message: Message) -> Iterator[Event]:
 
 
 def _end(status: pb.JobStatus.ValueType) -> Iterator[Event]:
-    if status in _FINAL:
+    if status in FINAL:
         name = enum_name(pb.JobStatus.DESCRIPTOR, status)
         yield Event("end", {"status": name}, END_ID)
 

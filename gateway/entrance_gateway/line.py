@@ -83,9 +83,11 @@ class Lines:
 
     async def next_ready(self) -> Line:
         """The same; where there are several and none is ready, it waits for one that is."""
-        while len(self._lines) > 1 and not any(  # noqa: ASYNC110 - a channel tells of its states one by one
-            line.is_ready for line in self._lines
-        ):
+        return self.next() if len(self._lines) == 1 else await self.any_ready()
+
+    async def any_ready(self) -> Line:
+        """Waits for a line that is ready; the one whose turn it is."""
+        while not any(line.is_ready for line in self._lines):  # noqa: ASYNC110 - a channel tells of its states one by one
             await asyncio.sleep(READY_INTERVAL)
         return self.next()
 

@@ -161,7 +161,7 @@ def _handler(it: Service, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any
 
 def settings(port: int, **changes: Any) -> GatewaySettings:
     """Settings of a gateway in front of a port."""
-    return GatewaySettings(port=0, server_target=f"127.0.0.1:{port}", **changes)
+    return GatewaySettings(**{"port": 0, "server_target": f"127.0.0.1:{port}", **changes})
 
 
 @asynccontextmanager

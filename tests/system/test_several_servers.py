@@ -211,6 +211,24 @@ def test_a_watched_job_is_seen_to_its_end_though_its_server_is_killed(
     assert all(before != after for before, after in itertools.pairwise(states))
 
 
+@pytest.mark.parametrize(
+    ("path", "name"), [("log/stream", "log"), ("progress/stream", "progress"), ("watch", "job")]
+)
+def test_events_of_a_job_come_to_their_end_in_one_stream_though_its_server_is_killed(
+    cluster: Cluster, doomed: Server, path: str, name: str
+) -> None:
+    job = running(submit(cluster, doomed, "sleep 5"))
+    (gateway, _), servers = cluster.gateways, len(cluster.servers)
+    # as many as there are servers, so that one of them comes by way of the job's own
+    streams = [cluster.rest(gateway).events(f"{job.task_id}/{path}") for _ in range(servers)]
+    seen = [[next(stream)] for stream in streams]
+    doomed.kill()
+    for events, stream in zip(seen, streams, strict=True):
+        events.extend(stream)
+        assert {event.name for event in events[:-1]} == {name}
+        assert (events[-1].name, events[-1].data) == ("end", {"status": "Succeed"})
+
+
 @pytest.mark.parametrize("change", ["token revoked", "user disabled"])
 def test_whoever_is_locked_out_at_one_server_is_so_at_all_and_his_streams_end(
     cluster: Cluster, change: str
@@ -263,10 +281,8 @@ def most_at_once(cluster: Cluster, creator: str) -> int:
 
 
 def _by_events(cluster: Cluster, gateway: Gateway, job: JobHandle) -> Iterator[tuple[int, str]]:
-    """The lines as a browser gets them, which comes back where its stream broke."""
-    rest, last = cluster.rest(gateway), ""
-    while last != "end":
-        for event in rest.events(f"{job.task_id}/log/stream", last_id=last):
-            if event.name == "log":
-                yield from enumerate(event.data["lines"], event.data["fromLine"])
-            last = event.id
+    """The lines as a browser gets them in one stream."""
+    for event in cluster.rest(gateway).events(f"{job.task_id}/log/stream"):
+        assert event.name in ("log", "end"), event
+        if event.name == "log":
+            yield from enumerate(event.data["lines"], event.data["fromLine"])

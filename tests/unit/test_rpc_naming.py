@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
+from entrance.relays import RELAYS
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import files_pb2, history_pb2, operation_pb2, users_pb2
 from entrance_server.rpc import naming
-from entrance_server.rpc.relays import RELAYS
 
 METHODS: list[MethodDescriptor] = [
     method

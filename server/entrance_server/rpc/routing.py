@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from entrance.relays import RELAYS, Answer, Relay
 from entrance_server.domain.errors import EntranceError, JobMoved
 from entrance_server.rpc import caller, naming
 from entrance_server.rpc.edge import Context, Handler, Method
@@ -18,7 +19,6 @@ from entrance_server.rpc.kills import Kills
 from entrance_server.rpc.naming import Names
 from entrance_server.rpc.peers import Peers
 from entrance_server.rpc.places import Patience, PeerLost, Places, doubted
-from entrance_server.rpc.relays import RELAYS, Answer, Relay
 
 
 class Routing:

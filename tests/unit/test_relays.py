@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from entrance.relays import FileRelay, JobRelay, LogRelay, ProgressRelay
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import files_pb2
-from entrance_server.rpc.relays import FileRelay, JobRelay, LogRelay, ProgressRelay
 
 
 def log(next_line: int, status: pb.JobStatus.ValueType = pb.JOB_STATUS_UNSPECIFIED) -> bytes:

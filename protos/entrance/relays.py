@@ -1,4 +1,4 @@
-"""Streams that come from another server: how a third one goes on with what was not sent yet."""
+"""Streams of one server that break: how another one goes on with what was not sent yet."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from google.protobuf.message import Message
 
 from entrance.v1 import entrance_pb2 as pb
 from entrance.v1 import files_pb2
-from entrance_server.domain.status import FINAL
-from entrance_server.rpc import enums
 
 Answer: TypeAlias = Message | bytes
 """An answer of a server, in wire form where another one sent it."""
 
-_FINAL: Final = frozenset(enums.STATUS_TO_PROTO[status] for status in FINAL)
+FINAL: Final = frozenset(
+    {
+        pb.JOB_STATUS_SUCCEED,
+        pb.JOB_STATUS_FAILED,
+        pb.JOB_STATUS_CANCELLED,
+        pb.JOB_STATUS_TIMEOUT,
+    }
+)
+"""The states that a job keeps, with which its streams end."""
 
 
 class Relay(ABC):
@@ -60,7 +66,7 @@ class LogRelay(Relay):
     answers = pb.StreamLogResponse
 
     def _is_end(self, last: Any) -> bool:
-        return last.status in _FINAL
+        return last.status in FINAL
 
     def _rest(self, last: Any | None) -> bytes:
         if last is not None:
@@ -74,6 +80,7 @@ class StateRelay(Relay):
     _is_first = False
 
     def take(self, answer: Answer) -> Answer | None:
+        """As above, but for a first state that was the last one of the server before."""
         if self._is_first and self._last is not None:
             self._is_first = False
             if self._read(answer) == self._read(self._last):
@@ -91,7 +98,7 @@ class ProgressRelay(StateRelay):
     answers = pb.StreamProgressResponse
 
     def _is_end(self, last: Any) -> bool:
-        return last.status in _FINAL
+        return last.status in FINAL
 
 
 class JobRelay(StateRelay):
@@ -100,7 +107,7 @@ class JobRelay(StateRelay):
     answers = pb.WatchJobResponse
 
     def _is_end(self, last: Any) -> bool:
-        return last.job.status in _FINAL
+        return last.job.status in FINAL
 
 
 class FileRelay(Relay):
@@ -114,6 +121,7 @@ class FileRelay(Relay):
         self._to_cut = 0
 
     def take(self, answer: Answer) -> Answer | None:
+        """As above, without the bytes that were sent."""
         message = self._read(answer)
         cut = min(self._to_cut, len(message.data))
         self._to_cut -= cut

@@ -401,8 +401,12 @@ async def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:
 
 
 async def test_a_list_leaves_code_and_parameters_out(store: Store) -> None:
-    heavy = {"prepared_code": "SELECT 2", "notes": (Note("INFO", "limited"),)}
-    job = await create(store, params=JobParams({"a": "1"}), **heavy)
+    job = await create(
+        store,
+        params=JobParams({"a": "1"}),
+        prepared_code="SELECT 2",
+        notes=(Note("INFO", "limited"),),
+    )
     light = dataclasses.replace(job.spec, code="", params=JobParams(), prepared_code=None, notes=())
     listed = await store.list_jobs(JobFilter(), limit=1)
     assert listed == [dataclasses.replace(job, spec=light)]

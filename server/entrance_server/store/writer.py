@@ -36,6 +36,10 @@ class Fence(Protocol):
         """Whether a transaction was committed; None while that is open."""
 
 
+class _Undone(Exception):
+    """An operation failed, and with it those beside it, which were not to blame."""
+
+
 class _Write(Generic[T]):
     """An operation on its way: what to do, who waits for it, and what came of it."""
 
@@ -50,6 +54,19 @@ class _Write(Generic[T]):
         self._answer = answer
         self._result: T | None = None
         self._error: Exception | None = None
+
+    def run(self, connection: Connection) -> None:
+        """Runs.
+
+        Raises:
+            _Undone: it failed, and so must be what was done before it in the transaction.
+        """
+        try:
+            self._result = self._operation(connection)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            raise _Undone from error
 
     def attempt(self, connection: Connection) -> None:
         """Runs in a savepoint, so that an operation that fails undoes itself alone."""
@@ -93,7 +110,7 @@ class Writer:
         """Runs an operation and answers when it is durable. A cancelled caller does not undo it.
 
         Args:
-            operation: What to do.
+            operation: What to do. It is done again when what was done beside it had to be undone.
             locks: Names that nobody else holds meanwhile, on any server of the database.
 
         Raises:
@@ -125,6 +142,17 @@ class Writer:
             self._loop.call_soon_threadsafe(self._settle, batch)
 
     def _commit(self, batch: Sequence[_Write[object]]) -> None:
+        """Most often all is well; a savepoint for each costs more than what is done in it."""
+        try:
+            self._transact(batch, _Write.run)
+        except _Undone:
+            self._transact(batch, _Write.attempt)
+
+    def _transact(
+        self,
+        batch: Sequence[_Write[object]],
+        step: Callable[[_Write[object], Connection], None],
+    ) -> None:
         transaction, complete = "", False
         try:
             with self._engine.begin() as connection:
@@ -132,8 +160,10 @@ class Writer:
                     locks = {name for write in batch for name in write.locks}
                     transaction = self._fence.begin(connection, locks)
                 for write in batch:
-                    write.attempt(connection)
+                    step(write, connection)
                 complete = True
+        except _Undone:
+            raise
         except Exception:
             self._engine.dispose()  # a connection that failed is not used again
             if not (complete and transaction and self._was_committed(transaction)):

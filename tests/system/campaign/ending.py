@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -117,5 +118,14 @@ def _rests(installation: Installation) -> list[str]:
     sessions = [
         path for server in installation.servers for path in (server.data_dir / "sessions").glob("*")
     ]
-    left = [*staging, *footprint.stray_files(), *sessions]
+    strays = [
+        path for path in footprint.stray_files() if not _waits_for_sockets(path, installation)
+    ]
+    left = [*staging, *strays, *sessions]
     return [*processes, *(f"file {path}" for path in left)]
+
+
+def _waits_for_sockets(path: Path, installation: Installation) -> bool:
+    """Whether it is a server's empty directory, left since others had taken its runners over."""
+    empty = path.parent == installation.footprint.scratch and not any(path.glob("*"))
+    return empty and path.name.startswith("entrance-") and len(installation.servers) > 1

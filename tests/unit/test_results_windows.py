@@ -144,3 +144,13 @@ def test_rows_are_read_in_parts_that_memory_has_room_for(tmp_path: Path, column:
     for batch in batches:
         lengths = [len(cell or "") for cell in texts(batch.column("c"))]
         assert batch.num_rows <= 64 or sum(lengths) < 2**21 + max(lengths)
+
+
+def test_wide_rows_of_numbers_are_read_in_parts_that_memory_has_room_for(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    same = pa.array([0] * 10_000)  # which takes next to nothing in the file
+    written = pa.table({f"c{number}": same for number in range(200)})
+    pq.write_table(written, path)
+    batches = list(tables.batches(path, None))
+    assert pa.Table.from_batches(batches).equals(written)
+    assert all(batch.nbytes < 2**21 for batch in batches)

@@ -212,7 +212,7 @@ class ResultFiles:
         """A whole result but for the rows, or bytes of another kind, before an offset.
 
         A table comes as an Arrow IPC stream with its schema, whatever the offset is. A piece is
-        read when it is asked for, so that a slow reader costs no more than one.
+        read when the one before is asked for, so that a slow reader costs no more than two.
 
         Raises:
             ResultUnavailable: the file can't be read.
@@ -236,10 +236,15 @@ class ResultFiles:
                 yield piece
 
     async def _sent(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
+        """The pieces, each of which is read while the one before is sent."""
+        coming = asyncio.create_task(self._run(next, pieces, b""))
         try:
-            while piece := await self._run(next, pieces, b""):
+            while piece := await coming:
+                coming = asyncio.create_task(self._run(next, pieces, b""))
                 yield piece
         finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
             pieces.close()
 
     async def remove(self, task_id: int, *, attempt: int) -> None:

@@ -1,7 +1,7 @@
 """Tables in Parquet files: their shape, pages of text, Arrow streams. Everything here blocks.
 
 A file may be far smaller than what it holds, as when one long text stands in every row, and tells
-nothing of that. So it is read a few rows at a time.
+nothing of that. So it is read a few rows at a time, unless each value has a width that is known.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ PIECE = 256 * 1024  # bytes of a stream that are handed on at a time
 _BUFFER = 256 * 1024  # bytes read of a column at a time
 _BATCH_BYTES = 1024 * 1024
 _BATCH_ROWS = 8192
+_STREAM_ROWS = 64 * 1024
 _READ_ROWS = 64  # a text that stands in all of them has 1 MiB at most, or else is not packed
 _VALUE_BYTES = 8  # that a value in a list takes in memory at least, however a file packs it
 _PAGE_ROWS = 1024
@@ -100,7 +101,7 @@ def arrow_stream(path: Path, offset: int) -> Generator[bytes, None, None]:
     written = io.BytesIO()
     with _opened(path) as table:
         with pa.ipc.new_stream(written, table.schema_arrow) as writer:
-            for batch in _batches(table, offset, _BATCH_ROWS):
+            for batch in _batches(table, offset, _STREAM_ROWS):
                 writer.write_batch(batch)
                 yield from _taken(written)
         yield from _taken(written)
@@ -127,7 +128,7 @@ def _batches(table: pq.ParquetFile, offset: int, most: int) -> Iterator[pa.Recor
     joins = not any(types.is_dictionary(field.type) for field in table.schema_arrow)
     held: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in _small_batches(table, offset):
+    for batch in _small_batches(table, offset, most):
         held.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows >= most or size >= _BATCH_BYTES or not joins:
@@ -137,13 +138,14 @@ def _batches(table: pq.ParquetFile, offset: int, most: int) -> Iterator[pa.Recor
         yield pa.concat_batches(held)
 
 
-def _small_batches(table: pq.ParquetFile, offset: int) -> Iterator[pa.RecordBatch]:
-    """The rows from an offset on. Row groups before it are not read."""
+def _small_batches(table: pq.ParquetFile, offset: int, most: int) -> Iterator[pa.RecordBatch]:
+    """The rows from an offset on, at most so many at once. Row groups before it are not read."""
     groups = list(range(table.num_row_groups))
     while groups and offset >= (rows := table.metadata.row_group(groups[0]).num_rows):
         offset -= rows
         groups.pop(0)
-    for batch in table.iter_batches(_rows_at_once(table), row_groups=groups, use_threads=False):
+    rows = min(_rows_at_once(table), most)
+    for batch in table.iter_batches(rows, row_groups=groups, use_threads=False):
         if offset < batch.num_rows:
             yield batch.slice(offset)
         offset = max(offset - batch.num_rows, 0)
@@ -151,6 +153,8 @@ def _small_batches(table: pq.ParquetFile, offset: int) -> Iterator[pa.RecordBatc
 
 def _rows_at_once(table: pq.ParquetFile) -> int:
     """How many rows are read at once: fewer where rows, or the lists in them, are long."""
+    if width := _row_width(table.schema_arrow):
+        return max(1, _BATCH_BYTES // width)
     groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
     columns = table.schema
     lists = [n for n in range(len(columns)) if columns.column(n).max_repetition_level]
@@ -159,6 +163,18 @@ def _rows_at_once(table: pq.ParquetFile) -> int:
     size = max(packed, values * _VALUE_BYTES, 1)
     rows: int = _BATCH_BYTES * table.metadata.num_rows // size
     return max(1, min(_READ_ROWS, rows))
+
+
+def _row_width(schema: pa.Schema) -> int | None:
+    """Bytes that each row takes in memory, where all take the same."""
+    kinds = schema.types
+    if any(types.is_nested(kind) or types.is_dictionary(kind) for kind in kinds):
+        return None
+    try:
+        width: int = sum(max(1, kind.bit_width // 8) for kind in kinds)
+    except ValueError:  # of some kind values have any length
+        return None
+    return width
 
 
 def _taken(written: io.BytesIO) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from entrance.client import JobHandle, JobStatus, LogLine
+from tests.support.rest import answer_of
 from tests.support.service import Caller
 from tests.support.waiting import PATIENCE, until
 
@@ -54,6 +55,17 @@ def became(job: JobHandle, *statuses: JobStatus) -> JobStatus:
 def ended(job: JobHandle, status: JobStatus) -> None:
     """Waits for the end of a job, which must be the given one."""
     assert job.wait(PATIENCE).status is status, "\n".join(texts(job))
+
+
+def reason_of_failure(caller: Caller, job: JobHandle) -> str:
+    """Waits until a job has failed; why it did, which both protocols tell alike."""
+    ended(job, JobStatus.FAILED)
+    error = job.get().error
+    assert error is not None
+    told = caller.rest.http.get(f"/api/rest_j/v1/jobhistory/{job.task_id}/get")
+    task = answer_of(told).data["task"]
+    assert (task["errCode"], task["errDesc"]) == (error.code, error.message)
+    return error.message
 
 
 def new_creator() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -112,10 +113,11 @@ class SparkCluster:
         """Starts all of it; returns when the Connect server listens."""
         port = str(self._master_port)
         ui = str(free_port())
-        master = self._run("master", MASTER, "--host", HOST, "--port", port, "--webui-port", ui)
-        until(lambda: master.answers(self._master_port), "the master answers")
+        place = ("--host", HOST, "--webui-port")
+        self.master = self._run("master", MASTER, *place, ui, "--port", port)
+        until(lambda: self.master.answers(self._master_port), "the master answers")
         limits = ("--cores", str(CORES), "--memory", "768m")
-        self._run("worker", WORKER, "--host", HOST, "--webui-port", "0", *limits, self._master)
+        self.worker = self._run("worker", WORKER, *place, "0", *limits, self._master)
         self.start_connect()
 
     def start_connect(self) -> None:
@@ -154,12 +156,10 @@ class SparkCluster:
         return jobs
 
     def close(self) -> None:
-        """Ends everything by force."""
-        for program in reversed(self._programs):
-            try:
-                program.kill()
-            except psutil.NoSuchProcess:
-                continue
+        """Ends everything by force; it may be started again."""
+        while self._programs:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._programs.pop().kill()
 
     @property
     def _master(self) -> str:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from entrance.client import InvalidArgument, JobHandle, JobParams, JobStatus
-from tests.support.jobs import ended, texts
+from tests.support.jobs import ended, reason_of_failure, texts
 from tests.support.postgres import HOST, PASSWORD, USER, Postgres
 from tests.support.rest import labels_form
 from tests.support.service import SETTINGS, Service, running_service
@@ -107,10 +107,9 @@ def test_a_kill_cancels_the_statement_in_the_database_and_keeps_the_session(
 
 def test_a_database_that_refuses_the_password_is_told_without_it(service: Service) -> None:
     job = submit(service, "SELECT 1", "broken")
-    ended(job, JobStatus.FAILED)
-    told = "\n".join(texts(job))
-    assert "password authentication failed" in told
-    assert PASSWORD not in told
+    reason = reason_of_failure(service.alice, job)
+    assert "password authentication failed" in reason
+    assert PASSWORD not in "\n".join([reason, *texts(job)])
 
 
 def test_a_connection_of_others_is_refused_by_both_protocols(service: Service) -> None:

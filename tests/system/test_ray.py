@@ -9,7 +9,7 @@ import pytest
 
 from entrance.client import InvalidArgument, JobHandle, JobParams, JobStatus
 from tests.support.footprint import gone
-from tests.support.jobs import ended, new_creator, printed, said, texts
+from tests.support.jobs import ended, new_creator, printed, reason_of_failure, said, texts
 from tests.support.ray_cluster import RayCluster, ray_cluster
 from tests.support.service import SETTINGS, Service, running_service
 from tests.support.waiting import until
@@ -58,14 +58,6 @@ def submit(
 def began(job: JobHandle) -> int:
     """Waits until a HANGING job runs; its process."""
     return int(until(lambda: printed(job), f"job {job.task_id} runs")[0].split()[1])
-
-
-def failed(job: JobHandle) -> str:
-    """Waits until a job has failed; why it did."""
-    ended(job, JobStatus.FAILED)
-    error = job.get().error
-    assert error is not None
-    return error.message
 
 
 def sessions_on(cluster: RayCluster) -> set[str]:
@@ -191,7 +183,7 @@ def test_a_job_whose_node_is_killed_fails_with_the_reason_and_the_next_one_runs(
     cluster.kill_node(2)
     until(lambda: any(job.status().is_final for job in jobs), "one of them fails")
     (victim,) = [job for job in jobs if job.status().is_final]
-    assert "127.0.0.4" in failed(victim)
+    assert "127.0.0.4" in reason_of_failure(service.alice, victim)
     for job in jobs:
         if job is not victim:
             job.kill()
@@ -205,10 +197,8 @@ def test_without_room_within_the_time_to_open_a_session_a_job_fails_and_names_wh
 ) -> None:
     with on_ray(cluster.address, ENTRANCE_SESSION_OPEN_TIMEOUT="3") as service:
         job = submit(service, "echo", startup={"ray.cores": "7", "ray.memory": "3GiB"})
-        ended(job, JobStatus.FAILED)
-        error = job.get().error
-        assert error is not None
-        assert "no room within 3 seconds: it asks for 7 cores and 3 GiB" in error.message
+        reason = reason_of_failure(service.alice, job)
+        assert "no room within 3 seconds: it asks for 7 cores and 3 GiB" in reason
 
 
 def test_runners_and_actors_end_by_themselves_when_their_server_stays_away(
@@ -232,12 +222,8 @@ def test_runners_and_actors_end_by_themselves_when_their_server_stays_away(
 def test_a_server_starts_without_ray_and_a_job_tells_that_it_is_not_reachable() -> None:
     with on_ray("127.0.0.1:1") as service:
         job = submit(service, "echo")
-        ended(job, JobStatus.FAILED)
-        error = job.get().error
-        assert error is not None
-        assert (
-            "Ray at 127.0.0.1:1 is not reachable: [Errno 111] Connection refused" in error.message
-        )
+        reason = reason_of_failure(service.alice, job)
+        assert "Ray at 127.0.0.1:1 is not reachable: [Errno 111] Connection refused" in reason
 
 
 def test_a_cluster_that_loses_its_head_lets_jobs_run_on_and_opens_no_new_sessions(
@@ -246,7 +232,9 @@ def test_a_cluster_that_loses_its_head_lets_jobs_run_on_and_opens_no_new_session
     job = submit(service, HANGING)
     began(job)
     cluster.kill_head()
-    assert f"Ray at {cluster.address} is not reachable" in failed(submit(service, "echo"))
+    refused = submit(service, "echo")
+    unreachable = f"Ray at {cluster.address} is not reachable"
+    assert unreachable in reason_of_failure(service.alice, refused)
     assert job.status() is JobStatus.RUNNING
     job.kill()
     ended(job, JobStatus.CANCELLED)

@@ -10,7 +10,7 @@ import pytest
 
 from entrance.client import InvalidArgument, JobHandle, JobParams, JobStatus
 from tests.support.footprint import gone
-from tests.support.jobs import ended, new_creator, texts
+from tests.support.jobs import ended, new_creator, reason_of_failure, texts
 from tests.support.service import SETTINGS, Service, running_service
 from tests.support.spark import EXECUTOR_MEMORY, SparkCluster
 from tests.support.waiting import until
@@ -123,13 +123,32 @@ def test_sessions_end_with_their_spark_and_the_next_jobs_have_new_ones(
     assert error.code == 40002  # after which a job is tried again if it asks for that
 
     refused = submit(service, "select 1", creator=busy)
-    ended(refused, JobStatus.FAILED)
-    assert "Spark can't be reached at 127.0.0.1:" in texts(refused)[-1]
+    assert "Spark can't be reached at 127.0.0.1:" in reason_of_failure(service.alice, refused)
     until(lambda: gone(one.pid for one in waiting), "the idle session sees its end")
 
     spark.start_connect()
     for creator in (busy, idle):
         ended(submit(service, "select 1 n", creator=creator), JobStatus.SUCCEED)
+
+
+def test_a_master_that_dies_stops_no_job_and_what_gets_no_room_then_can_be_killed(
+    service: Service, spark: SparkCluster
+) -> None:
+    job = submit(service, slow_query(16, rows=4))
+    until(spark.running_jobs, "the query runs")
+    spark.master.kill()
+    try:
+        ended(job, JobStatus.SUCCEED)
+        ended(submit(service, "select 1 n"), JobStatus.SUCCEED)
+        spark.worker.kill()  # of which there will be no other one
+        stuck = submit(service, NEVER_ENDING)
+        until(spark.running_jobs, "the query waits for an executor")
+        stuck.kill()
+        ended(stuck, JobStatus.CANCELLED)
+    finally:
+        spark.close()
+        spark.start()
+    ended(submit(service, "select 1 n", creator=new_creator()), JobStatus.SUCCEED)
 
 
 @pytest.mark.parametrize("remote", ["http://127.0.0.1:1", "sc://", "sc://host/path"])

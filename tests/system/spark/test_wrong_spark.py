@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from concurrent import futures
@@ -12,7 +13,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.support.jobs import reason_of_failure
 from tests.support.ports import free_port
+from tests.support.service import SETTINGS, running_service
 from tests.support.spark import HOST
 from tests.system.runner.client import RunnerClient, started_runner
 
@@ -55,6 +58,14 @@ async def test_a_spark_of_another_major_version_is_refused(tmp_path: Path, old_s
     async with started_runner(tmp_path) as runner:
         said = await refusal(runner, old_spark)
         assert "does not fit: it is version 3.5.9, and the client here 4." in said
+
+
+def test_a_job_on_such_a_spark_tells_so_by_both_protocols(old_spark: str) -> None:
+    defaults = json.dumps({"spark": {"spark.remote": old_spark}})
+    with running_service({**SETTINGS, "ENTRANCE_ENGINE_DEFAULTS": defaults}) as service:
+        job = service.alice.client.submit("select 1", engine="spark", run_type="sql")
+        said = reason_of_failure(service.alice, job)
+    assert "does not fit: it is version 3.5.9, and the client here 4." in said
 
 
 async def test_a_place_without_a_spark_is_named(tmp_path: Path) -> None:

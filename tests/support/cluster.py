@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from entrance.client import Client, JobHandle, JobStatus
+from entrance.tls import TlsFiles
 from tests.support.daemon import Daemon
 from tests.support.footprint import Footprint
 from tests.support.rest import Rest
@@ -73,10 +74,12 @@ class Cluster:
         servers: int,
         gateways: int,
         settings: Mapping[str, str],
+        tls: TlsFiles | None = None,
     ) -> None:
         self.store_url = store_url
         self.footprint = Footprint(root)
         self._root = root
+        self._credentials = tls.read().channel_credentials() if tls else None
         self.environment = environment = {
             **self.footprint.environment,
             **SETTINGS,
@@ -113,7 +116,8 @@ class Cluster:
     def client(self, *servers: Server, token: str = "") -> Client:
         """The typed client of some servers, or of all; alice's, unless there is another token."""
         target = ",".join(server.target for server in servers or self.servers)
-        return self._connections.enter_context(Client(target, token=token or self.token))
+        client = Client(target, token=token or self.token, credentials=self._credentials)
+        return self._connections.enter_context(client)
 
     def administrator(self, server: Server) -> Client:
         """The typed client of a server's administrator."""
@@ -169,10 +173,21 @@ def running_cluster(
     servers: int = 3,
     gateways: int = 2,
     settings: Mapping[str, str] = MappingProxyType({}),
+    tls: TlsFiles | None = None,
 ) -> Iterator[Cluster]:
-    """Servers and gateways that run; at the end they are stopped, and must have left nothing."""
+    """Servers and gateways that run; at the end they are stopped, and must have left nothing.
+
+    Args:
+        store_url: The PostgreSQL that the servers share.
+        servers: How many there are.
+        gateways: How many there are.
+        settings: What programs have in their environment beside what all tests give them.
+        tls: By what clients call servers, where `settings` make these ask for TLS.
+    """
     root = Path(tempfile.mkdtemp(prefix="entrance-test-"))  # short, since sockets lie below it
-    cluster = Cluster(root, store_url, servers=servers, gateways=gateways, settings=settings)
+    cluster = Cluster(
+        root, store_url, servers=servers, gateways=gateways, settings=settings, tls=tls
+    )
     try:
         cluster.start()
         yield cluster

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
 import grpc
 import structlog
@@ -62,6 +62,7 @@ class Peers(Keeper):
         self._seal = seal
         self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._troubles: dict[str, str] = {}  # that were told last, by address
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
@@ -99,12 +100,26 @@ class Peers(Keeper):
         try:
             yield rpc(self._channel(owner.address))
         except grpc.aio.AioRpcError as error:
-            _raise(error, owner)
+            if (told := _told(error)) is None:
+                self._note(owner, error)
+                raise _lost(owner) from error
+            if told.reason == JobMoved.reason:
+                raise JobMoved(told.message) from None
+            raise told from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise _lost(owner) from None  # its channel was closed
+
+    def _note(self, owner: Owner, error: grpc.aio.AioRpcError) -> None:
+        """Tells in the log why a server is not reached, once for all calls that find the same."""
+        reason = error.details() or error.code().name
+        if self._troubles.get(owner.address) != reason:
+            self._troubles[owner.address] = reason
+            log.warning(
+                "server not reached", instance=owner.name, address=owner.address, error=reason
+            )
 
     def _as_it_came(self, context: Context) -> dict[str, Any]:
         return {
@@ -133,27 +148,26 @@ class Peers(Keeper):
                 alive = {one.address for one in await self._owners.live_instances()}
                 for address in self._channels.keys() - alive:
                     log.info("server lost", address=address)
+                    self._troubles.pop(address, None)
                     await self._channels.pop(address).close()
 
 
 def _lost(owner: Owner) -> PeerLost:
     return PeerLost(
-        f"The server {owner.name}, which has the job, went away; another one takes it over. "
-        "Try again."
+        f"The server {owner.name}, which has the job, can't be reached; when it is gone, another "
+        "one takes the job over. Try again."
     )
 
 
-def _raise(error: grpc.aio.AioRpcError, owner: Owner) -> NoReturn:
+def _told(error: grpc.aio.AioRpcError) -> errors.RemoteError | None:
+    """What a server answered; None when the connection broke, or the server stops."""
     try:
         told = rpc_status.from_call(error)
     except (ValueError, DecodeError):
         told = None
-    if told is None:  # not the service: the connection, or a server that stops
+    if told is None:
         if error.code() in _BROKEN:
-            raise _lost(owner) from error
+            return None
         number: int = error.code().value[0]
         told = status_pb2.Status(code=number, message=error.details() or "")
-    remote = errors.RemoteError(told)
-    if remote.reason == JobMoved.reason:
-        raise JobMoved(remote.message) from None
-    raise remote from None
+    return errors.RemoteError(told)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+import structlog
+
 from entrance_server.domain import errors
 from entrance_server.domain.job import Job, JobSpec, Principal
 from entrance_server.preprocess import Dialect, PreprocessSettings, prepare, statements
@@ -23,6 +25,8 @@ from entrance_server.store.port import GroupFull, Store, StoreUnavailable
 
 NOT_PERSISTED = 20052
 SHORT_CODE = 256  # characters
+
+log = structlog.get_logger(__name__)
 
 
 class SubmitService:

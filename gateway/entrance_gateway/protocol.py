@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from entrance_gateway import envelope
 from entrance_gateway.connections import Connections
+from entrance_gateway.transports import WholeAnswers
 
 HEAD_LIMIT = 64 * 1024  # bytes
 WAITING_LIMIT = 64  # requests that wait for the answer to the one before
@@ -39,7 +40,7 @@ class EnvelopedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expects a request from the start, so that silent connections do not pile up."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, WholeAnswers(transport, self.loop)))
         if self._places.admit(self):
             self._watch_head()
         elif self._places.refuse(self):

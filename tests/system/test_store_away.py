@@ -133,4 +133,5 @@ def refused(server: Server) -> str:
 
 
 def told(server: Server) -> str:
-    return server.daemon.output.read_text()
+    output = server.daemon.output
+    return output.read_text() if output.exists() else ""

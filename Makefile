@@ -17,6 +17,7 @@ WORKERS ?= 2
 SEED ?=
 USERS ?=
 FAULTS ?=
+KINDS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install test check demo campaign bench format protos settings baseline lock clean
@@ -45,9 +46,9 @@ check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
 demo: $(INSTALLED)  ## Run real jobs on a service of their own and show them
 	$(BIN)/python -m $(DEMO)
 
-campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5); also SEED, USERS, FAULTS, SERVERS, GATEWAYS
+campaign: $(INSTALLED)  ## Random work under random faults for MINUTES (5); also SEED, USERS, FAULTS, KINDS, SERVERS, GATEWAYS
 	$(BIN)/python -m tests.system.campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
-	$(if $(USERS),--users $(USERS)) $(if $(FAULTS),--faults $(FAULTS)) \
+	$(if $(USERS),--users $(USERS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(KINDS),--kinds '$(KINDS)') \
 	$(if $(SERVERS),--servers $(SERVERS)) $(if $(GATEWAYS),--gateways $(GATEWAYS))
 
 bench: $(INSTALLED) $(VENV)/.bench  ## Measure us beside the real references; ONLY=rows,by,name ROUNDS=3

@@ -7,9 +7,11 @@ import asyncio
 import secrets
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.system.campaign.campaign import Settings, run
+from tests.system.campaign.faults import WEIGHTS
 from tests.system.campaign.history import History
 from tests.system.campaign.installation import Size
 from tests.system.campaign.validate import validate
@@ -22,6 +24,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="default: a random one")
     parser.add_argument("--users", type=int, default=46, help="stories at once")
     parser.add_argument("--faults", type=float, default=2.0, help="faults for each second")
+    parser.add_argument(
+        "--kinds",
+        type=_kinds,
+        default=(),
+        metavar="KIND,KIND",
+        help=f"faults to make, by default all: {', '.join(WEIGHTS)}",
+    )
     parser.add_argument("--servers", type=int, default=1, help="several share a PostgreSQL")
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--report", type=Path, default=None, help="default: a new directory")
@@ -35,10 +44,19 @@ def main() -> int:
     report = arguments.report or Path(tempfile.mkdtemp(prefix="entrance-report-"))
     print(f"seed {seed}, report in {report}", flush=True)
     size = Size(arguments.servers, arguments.gateways)
-    settings = Settings(seed, arguments.minutes * 60, arguments.users, arguments.faults, size)
+    settings = Settings(
+        seed, arguments.minutes * 60, arguments.users, arguments.faults, size, arguments.kinds
+    )
     verdict = asyncio.run(run(settings, report))
     print(*verdict.lines(), sep="\n")
     return bool(verdict.violations)
+
+
+def _kinds(text: str) -> Sequence[str]:
+    kinds = [kind.strip() for kind in text.split(",")]
+    if unknown := [kind for kind in kinds if kind not in WEIGHTS]:
+        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(unknown)}")
+    return kinds
 
 
 if __name__ == "__main__":

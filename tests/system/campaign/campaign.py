@@ -38,13 +38,17 @@ PROMISES = frozenset({"submit", *model.CONTROLS})  # what an answer binds the se
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a campaign is made from; `seconds` is the time of traffic and faults."""
+    """What a campaign is made from.
+
+    `seconds` is the time of traffic and faults, `kinds` the faults to make; none means all.
+    """
 
     seed: int
     seconds: float
     users: int
     faults_per_second: float
     size: Size = field(default_factory=Size)
+    kinds: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,11 @@ async def _trouble(settings: Settings, installation: Installation, history: Hist
     planner = Planner(Random(random.random()), USERS)
     injector_random, traffic_random = Random(random.random()), Random(random.random())
     injector = Injector(
-        installation, history, injector_random, per_second=settings.faults_per_second
+        installation,
+        history,
+        injector_random,
+        per_second=settings.faults_per_second,
+        kinds=settings.kinds,
     )
 
     async def follow_typed(observer: str, task_id: int, user: str) -> None:

@@ -8,7 +8,15 @@ import itertools
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from random import Random
 from typing import Any
 
@@ -21,6 +29,23 @@ from tests.system.campaign.proxy import Proxy
 
 BREATH = 8.0  # seconds at most after a fault that stops the service, until the next one
 IMPATIENT = 0.2  # share of the faults that wait for nothing
+WEIGHTS = {
+    "cut connections": 44,
+    "hold up connections": 5,
+    "kill engine": 20,
+    "kill runner": 8,
+    "kill server": 5,
+    "kill gateway": 4,
+    "kill everything": 2,
+    "stop server": 4,
+    "stop gateway": 4,
+    "stop runner": 8,
+    "store locked": 6,
+    "disk full": 3,
+    "read-only directory": 3,
+    "set clock": 3,
+}
+WHERE_OTHERS_TAKE_OVER = {"kill server": 25}
 STOPS_SERVICE = frozenset(
     {"kill server", "kill gateway", "kill everything", "stop server", "stop gateway"}
 )
@@ -33,10 +58,19 @@ class Impossible(Exception):
 
 
 class Injector:
-    """Makes faults until it is cancelled; whatever it did is undone then."""
+    """Makes faults until it is cancelled; whatever it did is undone then.
+
+    `kinds` are those to make, of WEIGHTS; none means all.
+    """
 
     def __init__(
-        self, installation: Installation, history: History, random: Random, *, per_second: float
+        self,
+        installation: Installation,
+        history: History,
+        random: Random,
+        *,
+        per_second: float,
+        kinds: Collection[str] = (),
     ) -> None:
         self._installation = installation
         self._history = history
@@ -45,25 +79,23 @@ class Injector:
         self._stops = 0  # faults that stop the service, and have not been got over
         self._disk = asyncio.Lock()  # one at a time, so that each undoes its own work
         self._clock = asyncio.Lock()
-        self._faults: Mapping[str, tuple[int, Callable[[], Coroutine[Any, Any, Sequence[str]]]]] = {
-            "cut connections": (44, self._cut),
-            "hold up connections": (5, self._hold_up),
-            "kill engine": (20, self._kill_engine),
-            "kill runner": (8, self._kill_runner),
-            # where others take over, it is worth more
-            "kill server": (
-                5 if installation.is_one_server else 25,
-                lambda: self._kill(random.choice(installation.servers)),
-            ),
-            "kill gateway": (4, lambda: self._kill(random.choice(installation.gateways))),
-            "kill everything": (2, self._kill_everything),
-            "stop server": (4, lambda: self._freeze(random.choice(installation.servers))),
-            "stop gateway": (4, lambda: self._freeze(random.choice(installation.gateways))),
-            "stop runner": (8, self._freeze_runner),
-            "store locked": (6, self._lock_store),
-            "disk full": (3, self._fill_disk),
-            "read-only directory": (3, self._read_only),
-            "set clock": (3, self._set_clock),
+        weights = WEIGHTS | ({} if installation.is_one_server else WHERE_OTHERS_TAKE_OVER)
+        self._weights = {kind: weights[kind] for kind in kinds or weights}
+        self._faults: Mapping[str, Callable[[], Coroutine[Any, Any, Sequence[str]]]] = {
+            "cut connections": self._cut,
+            "hold up connections": self._hold_up,
+            "kill engine": self._kill_engine,
+            "kill runner": self._kill_runner,
+            "kill server": lambda: self._kill(random.choice(installation.servers)),
+            "kill gateway": lambda: self._kill(random.choice(installation.gateways)),
+            "kill everything": self._kill_everything,
+            "stop server": lambda: self._freeze(random.choice(installation.servers)),
+            "stop gateway": lambda: self._freeze(random.choice(installation.gateways)),
+            "stop runner": self._freeze_runner,
+            "store locked": self._lock_store,
+            "disk full": self._fill_disk,
+            "read-only directory": self._read_only,
+            "set clock": self._set_clock,
         }
 
     async def run(self, until: float) -> None:
@@ -79,14 +111,15 @@ class Injector:
         """The next kind. Without a breath now and then there would be no service to look at."""
         impatient = self._random.random() < IMPATIENT
         resting: frozenset[str] = frozenset() if impatient or not self._stops else STOPS_SERVICE
-        weights = {kind: fault[0] for kind, fault in self._faults.items() if kind not in resting}
+        kinds = self._weights.keys() - resting or self._weights.keys()
+        weights = {kind: weight for kind, weight in self._weights.items() if kind in kinds}
         return self._random.choices(list(weights), weights=list(weights.values()))[0]
 
     async def _one(self, kind: str) -> None:
         start = time.time()
         self._stops += kind in STOPS_SERVICE
         try:
-            sessions = await self._faults[kind][1]()
+            sessions = await self._faults[kind]()
             if kind in STOPS_SERVICE:
                 await self._installation.whole()
         except Impossible as error:

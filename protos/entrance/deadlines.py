@@ -15,14 +15,22 @@ class Deadlines:
     def __init__(self) -> None:
         self._open: dict[Limit, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def within(self, seconds: float | None) -> Limit:
         """A context that is cut off with TimeoutError after so many seconds; None means never."""
         return Limit(self, seconds)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of all limits: the one that runs when the first one is entered."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
     def add(self, limit: Limit, seconds: float) -> None:
         """Makes a limit expire; called when its block is entered."""
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         self._open[limit] = loop.time() + seconds
         if self._timer is None:
             self._timer = loop.call_later(INTERVAL, self._end_late, loop)
@@ -63,7 +71,7 @@ class Limit:
 
     def __enter__(self) -> Self:
         if self._seconds is not None:
-            task = asyncio.current_task()
+            task = asyncio.current_task(self._deadlines.loop)
             if task is None:
                 raise RuntimeError("a time limit needs a task that it can cut off")
             self._task, self._cancelling = task, task.cancelling()

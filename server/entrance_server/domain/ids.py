@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 from entrance_server.domain import errors
@@ -42,6 +43,12 @@ class ExecId:
         short = f"{self.creator}_{self.user}_{self.task_id}"
         lengths = f"{len(APPLICATION):03d}{len(self.instance):03d}"
         return f"{EXEC_ID_PREFIX}{lengths}{APPLICATION}{self.instance}{short}"
+
+
+@lru_cache(maxsize=4_096)  # whoever waits for a job asks for it again and again
+def exec_id_of(instance: str, creator: str, user: str, task_id: int) -> str:
+    """The execID of these parts."""
+    return str(ExecId(instance, creator, user, task_id))
 
 
 def directory_of(task_id: int) -> PurePath:

@@ -119,7 +119,7 @@ class Job:
     def exec_id(self) -> str:
         """The job's documented name, which also names the instance that holds it."""
         spec = self.spec
-        return str(ids.ExecId(self.instance, spec.creator, spec.execute_user, self.task_id))
+        return ids.exec_id_of(self.instance, spec.creator, spec.execute_user, self.task_id)
 
 
 @dataclass(frozen=True, slots=True)

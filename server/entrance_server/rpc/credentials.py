@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, cast
 from urllib.parse import unquote
 
@@ -30,6 +31,7 @@ class CredentialsReader:
     ) -> None:
         self._trusted = tuple(trusted_gateways)
         self._seal = seal
+        self._is_trusted = lru_cache(maxsize=1_024)(self._trusts)
 
     def read(self, context: Context) -> Credentials:
         """The credentials of a call.
@@ -56,14 +58,15 @@ class CredentialsReader:
     def _address(self, peer: str, told: str | None, *, is_handed_on: bool) -> str:
         """Where the caller is; "" where a gateway does not know."""
         own = peer_address(peer)
-        if told is None or not (is_handed_on or self._is_trusted(peer, own)):
+        if told is None or not (is_handed_on or self._is_trusted(peer)):
             return own
         return told if address_of(told) else ""
 
-    def _is_trusted(self, peer: str, address: str) -> bool:
-        return peer.startswith(_LOCAL_SOCKET) or is_within(address, self._trusted)
+    def _trusts(self, peer: str) -> bool:
+        return peer.startswith(_LOCAL_SOCKET) or is_within(peer_address(peer), self._trusted)
 
 
+@lru_cache(maxsize=1_024)  # a peer makes many calls on one connection
 def peer_address(peer: str) -> str:
     """The address in a peer's name such as `ipv4:10.0.0.7:50312`, or "" for one that has none.
 

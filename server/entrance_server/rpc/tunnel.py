@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any, Final, NoReturn, cast
 
 import grpc
@@ -44,6 +45,7 @@ class Tunnel:
     def __init__(self, handlers: Mapping[str, RpcHandler], peer: str) -> None:
         self._handlers = handlers
         self._peer = peer
+        self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._answers: list[pb.Answer] = []
@@ -85,13 +87,13 @@ class Tunnel:
         elif call.number in self._under_way:
             self._refuse(call, code_pb2.INVALID_ARGUMENT, "The number is another call's.")
         elif handler := self._handlers.get(call.method):
-            task = asyncio.create_task(self._serve(call, handler))
+            task = self._loop.create_task(self._serve(call, handler))
             self._under_way[call.number] = task
-            task.add_done_callback(lambda _: self._end(call.number))
+            task.add_done_callback(partial(self._end, call.number))
         else:
             self._refuse(call, code_pb2.UNIMPLEMENTED, "There is no such method.")
 
-    def _end(self, number: int) -> None:
+    def _end(self, number: int, _: asyncio.Task[None]) -> None:
         self._under_way.pop(number, None)
         self._answered.set()
 
@@ -133,11 +135,11 @@ class CallContext:
     def __init__(self, call: pb.Call, peer: str) -> None:
         self.status = status_pb2.Status()
         self._deadline: float | None = None
-        self._metadata = tuple((entry.key, entry.value) for entry in call.metadata)
+        self._metadata = tuple([(entry.key, entry.value) for entry in call.metadata])
         self._peer = peer
         if call.HasField("timeout"):
-            seconds = call.timeout.seconds + call.timeout.nanos / 1e9
-            self._deadline = time.monotonic() + seconds
+            timeout = call.timeout
+            self._deadline = time.monotonic() + timeout.seconds + timeout.nanos / 1e9
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         """The call's own metadata."""

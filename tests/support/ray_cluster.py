@@ -44,23 +44,25 @@ class RayCluster:
             )
         self.address = ""
         self.lives = True
+        self.newest_node = 1  # beside the head, which is 0
 
     def wait_until_ready(self) -> None:
         """Waits for the address."""
         self.address = str(self._answer())
 
-    def kill_node(self, node: int) -> None:
-        """Ends a node and whatever is on it without a warning."""
-        self._ask("kill_node", node)
+    def kill_node(self) -> str:
+        """Ends the newest node, and whatever is on it, without a warning; its address."""
+        self._ask("kill_node", self.newest_node)
+        return _address(self.newest_node)
 
     def kill_head(self) -> None:
         """Ends the process that knows of all nodes and actors."""
         self.lives = False
         self._ask("kill_head")
 
-    def add_node(self) -> int:
-        """Adds a node like the others; its number."""
-        return int(self._ask("add_node"))
+    def add_node(self) -> None:
+        """Adds a node like the others."""
+        self.newest_node = int(self._ask("add_node"))
 
     def actors(self) -> list[str]:
         """The names of the actors that there are, or are to be."""
@@ -134,8 +136,7 @@ class _Nodes:
         return number
 
     def _node(self, number: int) -> dict[str, object]:
-        # Ray takes 127.0.0.1 for the machine's own address
-        return {**NODE, "node_ip_address": f"127.0.0.{number + 2}"}
+        return {**NODE, "node_ip_address": _address(number)}
 
     def actors(self) -> list[str]:
         return list(self._ray.util.list_named_actors())
@@ -146,6 +147,10 @@ class _Nodes:
     def close(self) -> None:
         self._ray.shutdown()
         self._cluster.shutdown()
+
+
+def _address(number: int) -> str:
+    return f"127.0.0.{number + 2}"  # Ray takes 127.0.0.1 for the machine's own address
 
 
 def main() -> None:

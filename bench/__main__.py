@@ -29,6 +29,7 @@ def main() -> int:
     names = [name for name in options.only.split(",") if name] or list(ROWS)
     if unknown := sorted(set(names) - set(ROWS)):
         parser.error(f"no such rows: {', '.join(unknown)}; there are: {', '.join(ROWS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     begun = time.monotonic()
     outcomes = list[Figure | Failure]()
     for name in names:

@@ -14,7 +14,7 @@ from types import FrameType
 
 from bench import report
 from bench.figures import Failure, Figure
-from bench.rows import ROWS
+from bench.table import ROWS
 
 TIME_LIMIT = 300  # seconds for a row
 

@@ -17,6 +17,7 @@ import structlog
 MAX_WAITING = 10_000  # lines
 RETRY_DELAY = 1.0  # seconds
 STOP_TIMEOUT = 5.0  # seconds
+GATHER = 0.02  # seconds in which entries come together to be written at once
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ class AuditLog:
         self._waiting: deque[bytes] = deque()
         self._lost = 0
         self._came = asyncio.Event()
-        self._stops = False
+        self._stops = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -43,7 +44,7 @@ class AuditLog:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stops = True
+        self._stops.set()
         self._came.set()
         if self._writing is not None:
             with contextlib.suppress(TimeoutError):
@@ -62,8 +63,10 @@ class AuditLog:
         self._came.set()
 
     async def _write_all(self) -> None:
-        while self._waiting or not self._stops:
+        while self._waiting or not self._stops.is_set():
             await self._came.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stops.wait(), GATHER)
             self._came.clear()
             await self._write_waiting()
 
@@ -82,6 +85,7 @@ class AuditLog:
             for _ in lines:
                 self._waiting.popleft()
             self._lost -= lost
+            return
 
     def _append(self, lines: Sequence[bytes]) -> None:
         """Appends whole lines, or none."""

@@ -20,6 +20,7 @@ STOP_TIMEOUT = 5.0  # seconds
 GATHER = 0.02  # seconds in which entries come together to be written at once
 
 log = structlog.get_logger(__name__)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class AuditLog:
@@ -120,7 +121,7 @@ class AuditLog:
 
 
 def _line(entry: Mapping[str, object]) -> bytes:
-    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+    return _encode(entry).encode() + b"\n"
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -65,6 +65,10 @@ class Duration(TypeDecorator[timedelta]):
         return None if value is None else value * _MICROSECOND
 
 
+# made once: `json.dumps` makes one anew for whoever does not take its defaults
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class JsonText(TypeDecorator[Any]):
     """A value of lists, dicts, texts and numbers, kept as JSON text."""
 
@@ -75,7 +79,7 @@ class JsonText(TypeDecorator[Any]):
         """Writes the shortest JSON."""
         if value is None:
             return None
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return _encode(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Reads the JSON."""

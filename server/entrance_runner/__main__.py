@@ -37,23 +37,28 @@ def main() -> int:
 
 
 def _serve(address: str, scratch: Path, orphan_timeout: float, isolation: Path | None) -> None:
-    import asyncio  # here, to keep the guard small
-    import logging
+    from entrance_runner import starter_process  # here and below, to keep the guard small
 
-    from entrance_runner import server
-    from entrance_runner.endpoint import endpoint_of
-    from entrance_runner.isolation import Policy
+    with starter_process.forked() as (control, pid):  # before this process grows, and has threads
+        import asyncio
+        import logging
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(
-        server.serve(
-            endpoint_of(address),
-            scratch=scratch,
-            orphan_timeout=orphan_timeout,
-            policy=Policy.read(isolation) if isolation else Policy(),
-            directory=isolation.parent if isolation else Path.cwd(),
+        from entrance_runner import server
+        from entrance_runner.endpoint import endpoint_of
+        from entrance_runner.isolation import Policy
+        from entrance_runner.starter import Starter
+
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        asyncio.run(
+            server.serve(
+                endpoint_of(address),
+                starter=Starter(control, pid),
+                scratch=scratch,
+                orphan_timeout=orphan_timeout,
+                policy=Policy.read(isolation) if isolation else Policy(),
+                directory=isolation.parent if isolation else Path.cwd(),
+            )
         )
-    )
 
 
 @contextlib.contextmanager

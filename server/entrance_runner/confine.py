@@ -1,9 +1,10 @@
 """Run in a new process before user code: gives up what the code must not have, then becomes it.
 
-`python -I -S confine.py STEPS command …`, where STEPS is what `encoded` makes. It imports nothing
-of ours, to start wherever its file can be read, and little else, since every job waits for it.
-Variables for the code have a prefix until the last step, so that none of them acts on what still
-has rights, as LD_PRELOAD would.
+The starter does it between fork and exec. Where it can't, in a sandbox and for a program that
+another library starts, it is a program: `python -I -S confine.py STEPS command …`, where STEPS is
+what `encoded` makes. So it imports nothing of ours, to start wherever its file can be read.
+Variables for the code have a prefix there until the last step, so that none of them acts on what
+still has rights, as LD_PRELOAD would.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ PREFIX = "_CODE_"
 GUARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def encoded(steps: dict[str, Any]) -> str:
+def encoded(steps: Mapping[str, Any]) -> str:
     """The steps, plain values alone, as an argument for the same Python."""
-    return marshal.dumps(steps).hex()
+    return marshal.dumps(dict(steps)).hex()
 
 
 def main() -> None:
@@ -37,14 +38,19 @@ def main() -> None:
     steps: Mapping[str, Any] = marshal.loads(bytes.fromhex(sys.argv[1]))
     command = sys.argv[2:]
     try:
-        _give_up(steps)
+        give_up(steps)
         os.execvpe(command[0], command, _environment(last=steps.get("last", True)))
     except (OSError, ValueError) as error:
         print(f"the code can't be run as this installation asks for: {error}", file=sys.stderr)
         sys.exit(REFUSED)
 
 
-def _give_up(steps: Mapping[str, Any]) -> None:
+def give_up(steps: Mapping[str, Any]) -> None:
+    """Takes from this process what the steps say, for good, but for their variables.
+
+    Raises:
+        OSError, ValueError: it can't be done.
+    """
     if group := steps.get("cgroup"):
         with open(f"{group}/cgroup.procs", "w", encoding="ascii") as processes:
             processes.write("0")

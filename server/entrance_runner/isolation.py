@@ -16,6 +16,8 @@ from typing import Any
 
 from entrance_runner import confine, sandbox
 from entrance_runner.accounts import Account, account_of
+from entrance_runner.limits import allowed_cores
+from entrance_runner.starter_process import Order
 
 SESSION_VARIABLE = "ENTRANCE_SESSION"
 
@@ -111,7 +113,7 @@ class Confinement:
         self._results.mkdir(exist_ok=True)
         self._results.chmod(0o711)
         self._temporary.mkdir(mode=0o700, exist_ok=True)
-        if self._policy.level is Isolation.SANDBOX:
+        if self._is_sandbox:
             self._temporary.chmod(0o1777)  # nobody outside reaches it
         if self._account:
             self._scratch.chmod(0o711)
@@ -149,36 +151,67 @@ class Confinement:
         finally:
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
+    def order(
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        *,
+        directory: Path,
+        descriptors: Sequence[int] = (),
+    ) -> Order:
+        """What makes the starter start a command confined; `descriptors` are passed on."""
+        steps, inner = self._confined(command)
+        return Order(
+            inner,
+            self.environment(variables) if self._is_sandbox else self._completed(variables),
+            str(directory),
+            steps,
+            cores=allowed_cores(),
+            descriptors=descriptors,
+        )
+
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """The environment to start a confined command with."""
+        """The environment for what `command` gives."""
         if self.is_none:
             return dict(variables)
-        variables = {**variables, **self._own_variables()}
+        variables = self._completed(variables)
         prefixed = {confine.PREFIX + name: text for name, text in variables.items()}
         # by it the server finds the processes of a runner that was lost, those around code too
         found_by = {name: variables[name] for name in (SESSION_VARIABLE,) if name in variables}
         return {**prefixed, **found_by}
 
     def command(self, command: Sequence[str]) -> list[str]:
-        """A command that is confined before it becomes the given one."""
-        policy = self._policy
+        """A command that is confined before it becomes the given one, whoever starts it."""
         if self.is_none:
             return list(command)
+        steps, inner = self._confined(command)
+        return [*_confine(steps), *inner]
+
+    @property
+    def _is_sandbox(self) -> bool:
+        return self._policy.level is Isolation.SANDBOX
+
+    def _confined(self, command: Sequence[str]) -> tuple[Mapping[str, Any], Sequence[str]]:
+        """The steps before a command, and the command as it is started after them."""
+        policy = self._policy
+        if self.is_none:
+            return {}, command
         first: dict[str, Any] = {"limits": dict(policy.limits), "cgroup": policy.cgroup}
         last: dict[str, Any] = {"directory": str(self.working_directory)}
         if self._account:
             last |= {"account": self._account.to_json()}
-        if policy.level is not Isolation.SANDBOX:
-            locked = policy.level is Isolation.USER
-            return [*_confine({**first, **last, "locked": locked}), *command]
+        if not self._is_sandbox:
+            return {**first, **last, "locked": policy.level is Isolation.USER}, command
         # limits of an account count its processes, so they hold inside, where code runs as that
-        around = {**first, "last": False}
-        return [*_confine(around), *self._sandbox(), *_confine(last), *command]
+        return {**first, "last": False}, [*self._sandbox(), *_confine(last), *command]
+
+    def _completed(self, variables: Mapping[str, str]) -> dict[str, str]:
+        return {**variables, **self._own_variables()}
 
     def _own_variables(self) -> dict[str, str]:
         if not self._policy.separates_files:
             return {}
-        inside = self._policy.level is Isolation.SANDBOX
+        inside = self._is_sandbox
         variables = {"TMPDIR": "/tmp" if inside else str(self._temporary)}
         if self._account:
             variables |= {"USER": self._account.name, "LOGNAME": self._account.name}
@@ -198,5 +231,5 @@ class Confinement:
         )
 
 
-def _confine(steps: dict[str, Any]) -> list[str]:
+def _confine(steps: Mapping[str, Any]) -> list[str]:
     return [sys.executable, "-I", "-S", confine.__file__, confine.encoded(steps)]

@@ -43,6 +43,11 @@ def cores_parameter(engine_type: str, scope: Scope = Scope.STARTUP) -> Parameter
     )
 
 
+def allowed_cores() -> Sequence[int] | None:
+    """The cores that what this process starts may run on; None where only Linux could tell."""
+    return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What the settings of an engine say that its processes may use; None is no limit."""
@@ -81,11 +86,11 @@ class Usage:
 
         Which ones is left to chance, so that sessions spread. Only Linux can do it.
         """
-        if self.cores is None or sys.platform != "linux":
+        allowed = allowed_cores()
+        if self.cores is None or allowed is None:
             yield
             return
-        allowed = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, random.sample(sorted(allowed), min(self.cores, len(allowed))))
+        os.sched_setaffinity(0, random.sample(allowed, min(self.cores, len(allowed))))
         try:
             yield
         finally:

@@ -61,7 +61,7 @@ class OutputPipe:
             if data := self._read():
                 await sink(lines.feed(data))
                 # others have their turn, and after a short read more can gather for the next
-                await asyncio.sleep(0 if len(data) == READ_BYTES else GATHER)
+                await (asyncio.sleep(0) if len(data) == READ_BYTES else self._more_to_read())
             else:
                 await self._something_to_read()
         drained = 0
@@ -75,6 +75,14 @@ class OutputPipe:
             return os.read(self._reader, READ_BYTES)
         except BlockingIOError:
             return b""
+
+    async def _more_to_read(self) -> None:
+        """Waits a moment, but not beyond the end of the code."""
+        self._wake.clear()
+        if not self._ended:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER):
+                    await self._wake.wait()
 
     async def _something_to_read(self) -> None:
         self._wake.clear()

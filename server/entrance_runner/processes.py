@@ -1,7 +1,8 @@
-"""All processes below the runner: find, freeze, let go on, kill and reap them.
+"""All processes below the runner: start, find, freeze, let go on, kill and reap them.
 
-The runner is made a subreaper where the system has that (Linux), so that a process whose parents
-have ended becomes the runner's child and stays findable. Elsewhere such a process is lost.
+Runner and starter are made subreapers where the system has that (Linux), so that a process whose
+parents have ended becomes a child of one of them and stays findable. Elsewhere such a process is
+lost.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from entrance_runner import prctl
+from entrance_runner import descent, prctl
 from entrance_runner.isolation import Confinement
+from entrance_runner.starter import Child, Starter
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +32,21 @@ _STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 
 
 class Processes:
-    """The processes below this one. What it starts itself is reaped by asyncio, orphans here.
+    """The processes below this one but for the starter, which starts and reaps most of them.
 
-    `confinement` is how those that run user code are kept; None before the session opens.
+    Others have an owner who reaps them; their orphans are reaped here. `confinement` is how those
+    that run user code are kept; None before the session opens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, starter: Starter) -> None:
         self.confinement: Confinement | None = None
-        self._self = psutil.Process()
+        self._starter = starter
         self._frozen: set[psutil.Process] = set()
-        self._own: set[int] = set()
+        self._own: set[int] = {starter.pid}
         self._starting = 0
+        # since there was nothing below: what was started, and whether by others than the starter
+        self._begun: list[Child] = []
+        self._begun_by_others = False
         self._reaping: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
@@ -60,6 +66,11 @@ class Processes:
                 self._reaping.cancel()
             self.reap()
 
+    @property
+    def can_spawn(self) -> bool:
+        """Whether another process can be started."""
+        return not self._starter.is_lost
+
     async def spawn(
         self,
         command: Sequence[str],
@@ -68,7 +79,7 @@ class Processes:
         env: Mapping[str, str],
         output: int,
         pass_fds: Sequence[int] = (),
-    ) -> asyncio.subprocess.Process:
+    ) -> Child:
         """Starts a process in a session of its own, without input, that prints to `output`.
 
         It is confined as the installation asks for.
@@ -76,26 +87,17 @@ class Processes:
         Raises:
             OSError: it can't be started.
         """
-        if self.confinement:
-            command = self.confinement.command(command)
-            env = self.confinement.environment(env)
-        with self.starting():
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=cwd,
-                env=env,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=pass_fds,
-                start_new_session=True,
-            )
-            self._own.add(process.pid)
-        return process
+        assert self.confinement is not None  # a session opens
+        order = self.confinement.order(command, env, directory=cwd, descriptors=pass_fds)
+        child = Child()
+        self._begun.append(child)
+        await self._starter.start(order, child, [output, *pass_fds])
+        return child
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
-        """Keeps a child that is being started from being taken for an orphan."""
+        """Keeps a child that is started otherwise from being taken for an orphan meanwhile."""
+        self._begun_by_others = True
         self._starting += 1
         try:
             yield
@@ -109,8 +111,23 @@ class Processes:
     def living(self) -> set[psutil.Process]:
         """All processes below this one that have not ended."""
         return {
-            p for p in self._self.children(recursive=True) if _status(p) != psutil.STATUS_ZOMBIE
+            process
+            for process in descent.descendants(os.getpid())
+            if process.pid != self._starter.pid and _status(process) != psutil.STATUS_ZOMBIE
         }
+
+    async def survey(self) -> set[psutil.Process]:
+        """`living`, without a look where the starter has told that there are none."""
+        return set() if self._has_left_nothing() else await asyncio.to_thread(self.living)
+
+    def _has_left_nothing(self) -> bool:
+        match self._begun:
+            case []:
+                return not self._begun_by_others
+            case [child]:
+                return child.left_nothing and not self._begun_by_others
+            case _:
+                return False
 
     def signal(self, number: int) -> None:
         """Sends a signal to all of them."""
@@ -135,6 +152,11 @@ class Processes:
 
         They are stopped first, since one that is being killed could still fork.
         """
+        if not self._has_left_nothing():
+            await self._kill(keep)
+        self._frozen.intersection_update(keep)
+
+    async def _kill(self, keep: Collection[psutil.Process]) -> None:
         doomed: set[psutil.Process] = set()
         try:
             async with asyncio.timeout(KILL_TIMEOUT):
@@ -144,7 +166,10 @@ class Processes:
                     await asyncio.sleep(RESCAN)
         except TimeoutError:
             log.error("processes that can't be killed: %s", sorted(p.pid for p in doomed))
-        self._frozen.intersection_update(keep)
+        else:
+            if not keep:  # what is just being started may come to live yet
+                self._begun = [child for child in self._begun if not child.is_over]
+                self._begun_by_others = self._starting > 0
         self.reap()
 
     def reap(self) -> None:
@@ -152,7 +177,7 @@ class Processes:
         if self._starting:
             self._reap_soon()
             return
-        children = self._self.children()
+        children = descent.children(os.getpid())
         self._own &= {child.pid for child in children}
         for child in children:
             if child.pid not in self._own and _status(child) == psutil.STATUS_ZOMBIE:

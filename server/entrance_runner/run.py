@@ -121,11 +121,11 @@ class Run:
         await self.events.log(lines.message(level, text).encode())
 
     async def _execute(self) -> RunFailed | None:
-        before = await asyncio.to_thread(self._processes.living)
+        before = await self._processes.survey()
         self.progress(self._progress)
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(self._output.pump(self.events.log))
-            meter = tasks.create_task(self._measure())
+            meter = tasks.create_task(self._measure(before))
             self._code = tasks.create_task(self._run_code())
             failure = await self._code
             await self._clean_up(before)
@@ -194,8 +194,8 @@ class Run:
         self._over.set()
         self._begun.set()
 
-    async def _measure(self) -> None:
-        meter = await asyncio.to_thread(ResourceMeter, self._processes)
+    async def _measure(self, before: set[psutil.Process]) -> None:
+        meter = ResourceMeter(self._processes, before)
         await asyncio.sleep(FIRST_MEASURE)
         while True:
             used = await asyncio.to_thread(meter.measure)

@@ -18,6 +18,7 @@ from entrance_runner.isolation import Policy
 from entrance_runner.presence import Presence
 from entrance_runner.processes import Processes
 from entrance_runner.servicer import EngineServicer
+from entrance_runner.starter import Starter
 
 SPENT_CHECK = 0.2  # seconds
 READ_MOST = 4_096  # bytes
@@ -26,7 +27,13 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 async def serve(
-    endpoint: Endpoint, *, scratch: Path, orphan_timeout: float, policy: Policy, directory: Path
+    endpoint: Endpoint,
+    *,
+    starter: Starter,
+    scratch: Path,
+    orphan_timeout: float,
+    policy: Policy,
+    directory: Path,
 ) -> None:
     """Serves until Close, a signal, or too long without a server.
 
@@ -35,6 +42,7 @@ async def serve(
 
     Args:
         endpoint: Where to listen.
+        starter: What starts the session's processes.
         scratch: A private directory.
         orphan_timeout: Seconds.
         policy: How user code is kept.
@@ -42,7 +50,7 @@ async def serve(
     """
     stop, lost = asyncio.Event(), asyncio.Event()
     presence = Presence()
-    processes = Processes()
+    processes = Processes(starter)
 
     def hang_up() -> None:
         lost.set()

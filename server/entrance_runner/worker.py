@@ -26,6 +26,7 @@ from entrance_runner.engine import (
 from entrance_runner.errors import ErrorCode, RunFailed, engine_died
 from entrance_runner.interpreter import python_command
 from entrance_runner.results import ResultFile
+from entrance_runner.starter import Child
 
 OPEN_TIMEOUT = 60.0  # seconds
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a table of very many columns
@@ -42,7 +43,7 @@ class WorkerSession(Session):
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: Child,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -98,7 +99,7 @@ class WorkerSession(Session):
     @property
     def usable(self) -> bool:
         """Whether the worker lives and its engine is well."""
-        return self._usable and self._process.returncode is None
+        return self._usable and not self._process.is_over
 
     async def run(self, request: RunRequest, report: Report) -> None:
         """Sends the code, passes on what the worker reports, and returns at its end."""
@@ -158,8 +159,7 @@ class WorkerSession(Session):
                 raise EngineUnavailable(text)
 
     async def _abort(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
+        self._process.kill()
         await self.close()
 
     async def _send(self, **message: Any) -> None:

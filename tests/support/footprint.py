@@ -41,10 +41,10 @@ class Footprint:
     def runners(self, session_id: str = "") -> list[psutil.Process]:
         """The processes of runners, of one session or of all.
 
-        There are two for each: one that works, after the one that guards it.
+        There are three for each: the guard, the one that works, and the one that starts others.
         """
         found = [one for one in self.processes() if "-m entrance_runner " in _command(one)]
-        found.sort(key=lambda process: process.create_time())
+        found.sort(key=lambda process: (process.create_time(), process.pid))
         return [one for one in found if session_id in _command(one)]
 
     def working_below(self, directory: Path) -> list[psutil.Process]:

@@ -14,6 +14,7 @@ from entrance_runner import confine
 from entrance_runner.accounts import Account, NoAccount, account_of
 from entrance_runner.handover import NotHandedOver, hand_over
 from entrance_runner.isolation import Confinement, Isolation, Policy
+from entrance_runner.starter_process import Order
 
 ALICE = Account("alice", 4711, 4712, (4712, 4713), "/home/alice")
 COMMAND = ["program", "argument"]
@@ -60,6 +61,28 @@ def test_no_variable_of_the_code_acts_before_the_code(tmp_path: Path) -> None:
     given = {"LD_PRELOAD": "evil.so", "PYTHONPATH": "evil"}
     passed = confinement(tmp_path, Policy(Isolation.LIMITS)).environment(given)
     assert not set(passed) & set(given)
+
+
+def test_the_starter_gives_variables_to_the_code_alone(tmp_path: Path) -> None:
+    given = {"LD_PRELOAD": "evil.so", "A": "b"}
+    limits = confinement(tmp_path, Policy(Isolation.LIMITS, limits={"RLIMIT_NOFILE": 50}))
+    order = limits.order(COMMAND, given, directory=tmp_path)
+    assert (order.command, order.environment) == (COMMAND, given)  # no program comes between
+    assert order.steps["limits"] == {"RLIMIT_NOFILE": 50}
+
+
+def test_variables_pass_through_what_makes_a_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    sandboxed = confinement(tmp_path, Policy(Isolation.SANDBOX, bwrap="/bwrap"))
+    order = sandboxed.order(COMMAND, {"LD_PRELOAD": "evil.so"}, directory=tmp_path)
+    assert order.command[0] == "/bwrap"
+    assert "LD_PRELOAD" not in order.environment
+    assert not order.steps["last"]
+
+
+def test_an_order_arrives_as_it_was_given(tmp_path: Path) -> None:
+    order = Order(COMMAND, {"A": "b"}, str(tmp_path), {"limits": {}}, [0], [7])
+    assert Order.from_line(order.to_line()) == order
 
 
 def test_a_sandbox_shows_the_session_and_not_what_is_around_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from entrance_runner.engine import (
     Session,
     SessionContext,
 )
-from entrance_runner.errors import ErrorCode, RunFailed, exit_text
+from entrance_runner.errors import ErrorCode, RunFailed, engine_died, exit_text
 from entrance_runner.limits import Usage, cores_parameter, memory_parameter
 from entrance_runner.parameters import Parameter, ParameterType, Scope
 
@@ -70,6 +70,11 @@ class ShellSession(Session):
         self._context = context
         self._shell = shell
 
+    @property
+    def usable(self) -> bool:
+        """Whether another script can be started."""
+        return self._context.processes.can_spawn
+
     async def run(self, request: RunRequest, report: Report) -> None:
         """Runs a script from a file: neither its size nor what it reads from its input matters."""
         script = self._context.scratch / "script"
@@ -92,6 +97,8 @@ class ShellSession(Session):
             raise RunFailed(ErrorCode.ENGINE_DIED, f"the shell does not start: {error}") from None
         report.begun()
         status = await process.wait()
+        if status is None:
+            raise engine_died(status)
         if status != 0:
             raise RunFailed(ErrorCode.SHELL_EXIT, exit_text(status))
 

@@ -155,7 +155,7 @@ class Injector:
     async def _kill_engine(self) -> Sequence[str]:
         session, processes = await self._victim()
         with _still_there():
-            children = processes[-1].children(recursive=True)
+            children = _host(processes).children(recursive=True)
             if not children:
                 raise Impossible("the runner had no child")
             self._random.choice(children).kill()
@@ -177,7 +177,7 @@ class Injector:
 
     async def _freeze_runner(self) -> Sequence[str]:
         _, processes = await self._victim()
-        async with self._frozen(processes[-1].pid):
+        async with self._frozen(_host(processes).pid):
             # now and then longer than the server waits for a runner's answer
             await self._a_while(longest=12.0)
         return ()
@@ -260,6 +260,11 @@ def _still_there() -> Iterator[None]:
         yield
     except psutil.NoSuchProcess:
         raise Impossible("it ended by itself just then") from None
+
+
+def _host(processes: Sequence[psutil.Process]) -> psutil.Process:
+    """The one of a runner's processes that hosts its session; before it is all that there is."""
+    return processes[min(1, len(processes) - 1)]
 
 
 def _hold_lock(path: str, seconds: float) -> None:

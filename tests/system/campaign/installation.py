@@ -135,7 +135,7 @@ class Installation:
         ]
 
     def runners(self) -> dict[str, list[psutil.Process]]:
-        """The processes of each runner, by session: the guard, then the one that hosts it."""
+        """The processes of each runner, by session: its guard, its host and its starter."""
         found = defaultdict[str, list[psutil.Process]](list)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):

@@ -18,6 +18,7 @@ class Target:
 
     server: int
     runner: int
+    starter: int
     job: int
     socket: str
     store: str
@@ -65,6 +66,9 @@ ATTEMPTS: Mapping[str, str] = {
         return read_memory(target["runner"])""",
     "read a runner's environment": """
         return read(f"/proc/{target['runner']}/environ")""",
+    "reach what starts other jobs' processes": """
+        descriptors = [one for one in os.listdir(f"/proc/{target['starter']}/fd") if int(one) > 2]
+        return bool(descriptors)""",
     "fill the memory": f"""
         return bytearray({2 * MEMORY})""",
     "compute for ever": """

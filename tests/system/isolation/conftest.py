@@ -40,10 +40,12 @@ def target(service: Service) -> Target:
     queried = service.bob.client.submit("select 'of bob'", engine="duckdb")
     ended(queried, JobStatus.SUCCEED)
     session = job.get().session_id
+    _, runner, starter = service.footprint.runners(session)
     (sleeping,) = (one for one in service.job_processes(job) if "sleep" in one.cmdline())
     return Target(
         server=_server(service),
-        runner=service.footprint.runners(session)[-1].pid,
+        runner=runner.pid,
+        starter=starter.pid,
         job=sleeping.pid,
         socket=str(next((service.root / "tmp").rglob(session))),
         store=str(service.data_dir / "entrance.db"),

@@ -18,6 +18,7 @@ OUTCOMES: Mapping[str, Sequence[str]] = {
     "read the server's environment": (NO, YES, YES, YES),
     "read a runner's memory": (NO, YES, YES, YES),
     "read a runner's environment": (NO, YES, YES, YES),
+    "reach what starts other jobs' processes": (NO, YES, YES, YES),
     "fill the memory": (NO, YES, YES, YES),
     "compute for ever": (NO, YES, YES, YES),
     "fill the process table": (NO, YES, YES, YES),

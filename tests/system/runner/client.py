@@ -69,10 +69,20 @@ class RunnerClient:
         (host,) = psutil.Process(self.process.pid).children()
         return host
 
+    @property
+    def starter(self) -> psutil.Process:
+        """The process that starts the others: the host's first child."""
+        return min(self.host.children(), key=psutil.Process.create_time)
+
     def below(self) -> list[psutil.Process]:
-        """Every living process below the host."""
+        """Every living process below the host but for the starter."""
+        starter = self.starter
         processes = self.host.children(recursive=True)
-        return [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
+        return [
+            process
+            for process in processes
+            if process != starter and process.status() != psutil.STATUS_ZOMBIE
+        ]
 
     async def open(
         self,

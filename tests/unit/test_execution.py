@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from entrance_server.domain.job import Job
+from entrance_server.domain.run_policy import RunPolicies, RunPolicy
 from entrance_server.domain.status import JobStatus
+from entrance_server.engines.pool import SessionPool
+from entrance_server.engines.registry import EngineRegistry
+from entrance_server.engines.runners import Squeezed
+from entrance_server.engines.session import EngineSession, SessionKey
 from entrance_server.logs import LogStore
 from entrance_server.service.execution import Executor
 from entrance_server.service.group_places import GroupPlaces
@@ -28,10 +34,29 @@ class Places:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
-    async def take(self, job: Job) -> Job:
+    async def take(self, job: Job, *, session_id: str | None = None) -> Job:
+        assert session_id is None
         return await self._store.transition(
             job.task_id, JobStatus.SCHEDULED, expect={JobStatus.INITED}
         )
+
+
+class NoSessions:
+    """A pool in which none is idle, nor comes to be."""
+
+    async def take_idle(self, key: SessionKey) -> None:
+        return None
+
+    async def acquire(self, key: SessionKey, *, squeezed: Squeezed) -> EngineSession:
+        await asyncio.Future[None]()
+        raise AssertionError
+
+
+class NoSettings:
+    """Engines of which none has settings."""
+
+    def effective(self, engine_type: str, scope: str, given: Mapping[str, str]) -> dict[str, str]:
+        return dict(given)
 
 
 def executor_of(jobs: Jobs, store: SqlStore, log: JobLog, runs: ActiveRuns) -> Executor:
@@ -41,10 +66,10 @@ def executor_of(jobs: Jobs, store: SqlStore, log: JobLog, runs: ActiveRuns) -> E
         jobs=jobs,
         logs=unused,
         results=unused,
-        pool=unused,
-        engines=unused,
+        pool=cast(SessionPool, NoSessions()),
+        engines=cast(EngineRegistry, NoSettings()),
         job_log=log,
-        policies=unused,
+        policies=RunPolicies(RunPolicy()),
         runs=runs,
         intake=unused,
         endings=unused,

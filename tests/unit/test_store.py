@@ -253,6 +253,16 @@ async def test_a_step_sets_the_times_that_belong_to_it(store: Store, clock: Cloc
     assert job.create_time == START
 
 
+async def test_a_job_whose_session_is_there_runs_in_one_step(store: Store, clock: Clock) -> None:
+    job = await create(store)
+    begun = clock.advance(1)
+    running, is_room = await store.schedule(job, at_most=9, session_id="a")
+    assert (running.status, running.session_id, is_room) == (JobStatus.RUNNING, "a", True)
+    assert (running.schedule_time, running.start_time) == (begun, begun)
+    with pytest.raises(TransitionRefused):
+        await store.schedule(job, at_most=9, session_id="b")
+
+
 async def test_no_step_is_earlier_than_the_one_before(store: Store, clock: Clock) -> None:
     job = await create(store)
     for step in (JobStatus.SCHEDULED, JobStatus.RUNNING, JobStatus.SUCCEED):

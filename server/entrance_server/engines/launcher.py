@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc.aio
 import psutil
@@ -73,10 +74,7 @@ class RunnerProcess:
     def find(self) -> psutil.Process | None:
         """The process, or None when it has ended or its pid belongs to another one now."""
         try:
-            process = psutil.Process(self.pid)
-            if start_of(self.pid) != self.process_start:
-                return None
-            return None if process.status() == psutil.STATUS_ZOMBIE else process
+            return psutil.Process(self.pid) if self.is_alive() else None
         except psutil.NoSuchProcess:
             return None
 
@@ -95,7 +93,10 @@ class RunnerProcess:
 
     def is_alive(self) -> bool:
         """Whether the runner runs, or is frozen."""
-        return self.find() is not None
+        try:
+            return _look_at(self.pid) == (self.process_start, False)
+        except psutil.NoSuchProcess:
+            return False
 
     def loss(self) -> str | None:
         """Nothing: the exit status tells it."""
@@ -289,12 +290,22 @@ def start_of(pid: int) -> float:
     Raises:
         psutil.NoSuchProcess: there is none.
     """
+    return _look_at(pid).start
+
+
+class _Look(NamedTuple):
+    start: float  # as `start_of`
+    has_ended: bool  # and waits for its parent to notice
+
+
+def _look_at(pid: int) -> _Look:
     try:
         # the name, in parentheses, may have anything in it
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return psutil.Process(pid).create_time()
-    return int(fields[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
+        process = psutil.Process(pid)
+        return _Look(process.create_time(), process.status() == psutil.STATUS_ZOMBIE)
+    return _Look(int(fields[_START_FIELD]) / os.sysconf("SC_CLK_TCK"), fields[0] == "Z")
 
 
 def _remove(path: Path) -> None:

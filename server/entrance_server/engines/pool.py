@@ -112,15 +112,17 @@ class SessionPool:
         """
         while True:
             seen = self._freed.revision
-            session = self._take_idle(key)
-            if session is not None and session.runner.is_alive():
+            if (session := await self.take_idle(key)) is not None:
                 return session
-            if session is not None:
-                await self.discard(session)
-            elif self._starting < self._max_starting:
+            if self._starting < self._max_starting:
                 return await self._start(key, squeezed)
-            else:
-                await self._freed.beyond(seen)
+            await self._freed.beyond(seen)
+
+    async def take_idle(self, key: SessionKey) -> EngineSession | None:
+        """The idle session with the key that was used last; None where there is none."""
+        while (session := self._take_idle(key)) is not None and not session.runner.is_alive():
+            await self.discard(session)
+        return session
 
     def _take_idle(self, key: SessionKey) -> EngineSession | None:
         session = next((one for one in reversed(self._idle) if one.key == key), None)

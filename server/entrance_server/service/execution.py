@@ -114,20 +114,24 @@ class Executor:
 
     async def _start(self, run: ActiveRun) -> EngineSession:
         live = run.live
+        # one that is there saves a step of the job, which is a commit
+        session = await self._pool.take_idle(self._session_key(live.job))
+        while session is None or not await self._begin_in(run, session):
+            await self._take_place(live)
+            await _until_resumed(live)  # without a session, which others may have meanwhile
+            session = await self._acquire(live)
+        return session
+
+    async def _take_place(self, live: LiveJob) -> None:
         if live.job.status is not JobStatus.SCHEDULED:  # as an earlier server left it
             async with live.course:  # what others store and show meanwhile is not of before it
                 self._jobs.publish(live, await durably(lambda: self._places.take(live.job)))
-        while True:
-            await _until_resumed(live)  # without a session, which others may have meanwhile
-            session = await self._acquire(live)
-            if await self._begin_in(run, session):
-                return session
 
     async def _begin_in(self, run: ActiveRun, session: EngineSession) -> bool:
         """Whether the run has begun there; it has not when the job was paused meanwhile."""
         try:
             has_begun = await self._begin(run, session)
-        except TransitionRefused:
+        except (TransitionRefused, GroupFull):
             await self._pool.give_back(session)
             raise
         except Exception:
@@ -173,19 +177,22 @@ class Executor:
         async with run.live.course:
             if run.live.job.paused:
                 return False
-            job = await durably(
-                lambda: self._jobs.transition(
-                    run.live,
-                    JobStatus.RUNNING,
-                    expect={JobStatus.SCHEDULED},
-                    session_id=session.session_id,
-                )
-            )
+            job = await durably(lambda: self._make_running(run.live, session))
             await self._tell_begin(job)
             await self._reach(run, session)
             run.session = session
             self._jobs.publish(run.live, job)
             return True
+
+    async def _make_running(self, live: LiveJob, session: EngineSession) -> Job:
+        if live.job.status is JobStatus.SCHEDULED:
+            return await self._jobs.transition(
+                live,
+                JobStatus.RUNNING,
+                expect={JobStatus.SCHEDULED},
+                session_id=session.session_id,
+            )
+        return await self._places.take(live.job, session_id=session.session_id)
 
     async def _tell_begin(self, job: Job) -> None:
         tries = self._policies.of(job.spec.labels).tries

@@ -17,8 +17,8 @@ class GroupPlaces:
         self._store = store
         self._scheduler = scheduler
 
-    async def take(self, job: Job) -> Job:
-        """Makes a waiting job that the scheduler gave Scheduled.
+    async def take(self, job: Job, *, session_id: str | None = None) -> Job:
+        """Makes a waiting job that the scheduler gave Scheduled, or Running in a session.
 
         Raises:
             GroupFull: as many jobs of its group run on all servers as may.
@@ -28,7 +28,9 @@ class GroupPlaces:
         seen = self._scheduler.openings(group)
         try:
             at_most = self._scheduler.limits_of(group).running
-            scheduled, is_room = await self._store.schedule(job, at_most=at_most)
+            scheduled, is_room = await self._store.schedule(
+                job, at_most=at_most, session_id=session_id
+            )
         except GroupFull:
             self._scheduler.close(group, since=seen)
             raise

@@ -352,11 +352,14 @@ class Store(Protocol):
             TransitionRefused: the job was in none of the expected states.
         """
 
-    async def schedule(self, job: Job, *, at_most: int) -> tuple[Job, bool]:
+    async def schedule(
+        self, job: Job, *, at_most: int, session_id: str | None = None
+    ) -> tuple[Job, bool]:
         """Makes a waiting job Scheduled, unless so many of its group are, or run, on all servers.
 
-        The flag tells whether there is room for one more after it. A store of one server leaves
-        that to its scheduler.
+        With a session that it may have at once, it is Running in that already. The flag tells
+        whether there is room for one more after it. A store of one server leaves that to its
+        scheduler.
 
         Raises:
             GroupFull: they are as many; nothing was changed.

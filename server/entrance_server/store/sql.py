@@ -238,7 +238,9 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
 
         return await self._write(step)
 
-    async def schedule(self, job: Job, *, at_most: int) -> tuple[Job, bool]:
+    async def schedule(
+        self, job: Job, *, at_most: int, session_id: str | None = None
+    ) -> tuple[Job, bool]:
         """Makes a waiting job Scheduled, unless so many of its group are, or run."""
         group = job.spec.group
         locks = self._group_locks(group)
@@ -249,6 +251,11 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
                 raise GroupFull
             to = JobStatus.SCHEDULED
             scheduled = self._step(connection, job.task_id, to, WAITING, _UNCHANGED)
+            if session_id is not None:
+                values = {**_UNCHANGED, "p_session_id": session_id}
+                scheduled = self._step(
+                    connection, job.task_id, JobStatus.RUNNING, {JobStatus.SCHEDULED}, values
+                )
             return scheduled, placed + 1 < at_most or not locks
 
         return await self._write(step, locks=locks)

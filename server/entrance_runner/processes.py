@@ -152,7 +152,9 @@ class Processes:
 
         They are stopped first, since one that is being killed could still fork.
         """
-        if not self._has_left_nothing():
+        if self._has_left_nothing():
+            self._begun.clear()
+        else:
             await self._kill(keep)
         self._frozen.intersection_update(keep)
 

@@ -122,7 +122,6 @@ class Run:
 
     async def _execute(self) -> RunFailed | None:
         before = await self._processes.survey()
-        self.progress(self._progress)
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(self._output.pump(self.events.log))
             meter = tasks.create_task(self._measure(before))

@@ -149,8 +149,9 @@ class SessionPool:
 
     def _release(self, session: EngineSession) -> None:
         self._busy.discard(session)
+        if not self._idle:
+            self._idle_changed.set()  # others are looked at in time
         self._idle[session] = asyncio.get_running_loop().time() + self._idle_timeout
-        self._idle_changed.set()
         self._freed.bump()
 
     async def discard(self, session: EngineSession) -> int | None:

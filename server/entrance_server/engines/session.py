@@ -175,6 +175,8 @@ class EngineSession:
                 if not response.events:
                     continue
                 yield list(response.events)
+                if not any(map(_is_kept, response.events)):
+                    continue
                 await call.write(pb.StreamEventsRequest(seq=response.events[-1].seq))
                 if response.events[-1].HasField("end"):
                     await call.done_writing()
@@ -281,6 +283,11 @@ async def _told(call: Callable[[], Awaitable[Response]]) -> Response:
         if error.code() in _BROKEN:
             raise SessionLost(_sentence(error)) from None
         raise SessionRefused(_sentence(error)) from None
+
+
+def _is_kept(event: pb.Event) -> bool:
+    """Whether a runner keeps it until it is acknowledged: of others it has the newest alone."""
+    return event.WhichOneof("kind") not in ("progress", "resource")
 
 
 def _sentence(error: grpc.aio.AioRpcError) -> str:

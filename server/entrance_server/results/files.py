@@ -405,13 +405,22 @@ def _names_in(directory: Path) -> frozenset[str]:
 def _remove_tree(path: Path) -> None:
     """Removes a directory; what user code made impossible to remove is left."""
     try:
-        shutil.rmtree(path)
+        _remove_directory(path)
     except FileNotFoundError:
         return
     except OSError as error:
         if error.errno in _PASSING_ERRORS:
             raise
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_directory(path: Path) -> None:
+    try:
+        path.rmdir()  # it is empty where nothing was made or all was taken
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        shutil.rmtree(path)
 
 
 def _sync(path: Path) -> None:

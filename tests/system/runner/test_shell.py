@@ -17,14 +17,9 @@ async def test_what_a_script_prints_becomes_its_log_in_order(runner: RunnerClien
     assert outcome.end.session_usable
 
 
-async def test_progress_goes_from_0_to_1(runner: RunnerClient) -> None:
-    run = await runner.start("read line < go", "sh", fifo="go")
-    events = runner.events(run)
-    first = await anext(events)
-    assert first.progress.progress == 0
-    (runner.work / "go").write_text("\n")
-    last = [event async for event in events if event.HasField("progress")][-1]
-    assert last.progress.progress == 1
+async def test_progress_is_told_once_a_script_has_ended(runner: RunnerClient) -> None:
+    outcome = await runner.run("true", "sh")
+    assert [one.progress for one in outcome.progress] == [1]
 
 
 async def test_a_script_that_prints_nothing_has_an_empty_log(runner: RunnerClient) -> None:

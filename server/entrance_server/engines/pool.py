@@ -266,9 +266,10 @@ class SessionPool:
         loop = asyncio.get_running_loop()
         while not self._closing:
             self._idle_changed.clear()
-            for session, deadline in list(self._idle.items()):
-                if deadline <= loop.time() or not session.runner.is_alive():
-                    self._idle.pop(session, None)
+            for session in list(self._idle):
+                deadline = self._idle.get(session)  # none if a job has taken it meanwhile
+                if deadline and (deadline <= loop.time() or not session.runner.is_alive()):
+                    del self._idle[session]
                     await self._end_unwatched(session)
             check = loop.time() + IDLE_CHECK if self._idle else None
             with contextlib.suppress(TimeoutError):

@@ -23,6 +23,8 @@ from entrance_server.service.requests import RequestParser
 from entrance_server.service.views import PreviewView, SubmitCommand
 from entrance_server.store.port import GroupFull, Store, StoreUnavailable
 
+log = structlog.get_logger(__name__)
+
 NOT_PERSISTED = 20052
 SHORT_CODE = 256  # characters
 

@@ -105,6 +105,7 @@ def _stopping_on_signals(stop: asyncio.Event, hang_up: Callable[[], None]) -> It
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # it ends in order already
 
 
 @contextlib.contextmanager

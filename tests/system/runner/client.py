@@ -243,6 +243,6 @@ async def started_runner(
         async with asyncio.timeout(DEADLINE):
             await process.wait()
         await runner.channel.close()
-    assert process.returncode == exit_status
+    assert process.returncode == exit_status, process.returncode
     assert not [child for child in family if child.is_running()]
     assert not runner.socket.exists()

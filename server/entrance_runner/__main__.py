@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,12 +71,16 @@ def _socket_removed(address: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _made(scratch: Path | None) -> Iterator[Path]:
     if scratch is None:
+        import tempfile  # here and below, to keep what is forked meanwhile small
+
         scratch = Path(tempfile.mkdtemp(prefix="entrance-"))
     else:
         scratch.mkdir(mode=0o700)
     try:
         yield scratch
     finally:
+        import shutil
+
         shutil.rmtree(scratch, ignore_errors=True)
 
 

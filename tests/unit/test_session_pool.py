@@ -39,11 +39,16 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
         yield store
 
 
-async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
-    store: SqlStore, tmp_path: Path
-) -> None:
-    launcher = BrokenLauncher()
-    pool = SessionPool(
+@pytest.fixture
+def launcher() -> BrokenLauncher:
+    return BrokenLauncher()
+
+
+@pytest.fixture
+async def pool(
+    store: SqlStore, launcher: BrokenLauncher, tmp_path: Path
+) -> AsyncIterator[SessionPool]:
+    async with SessionPool(
         owner="here:9104",
         launcher=cast(LocalLauncher, launcher),
         store=store,
@@ -54,18 +59,38 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
             python_executable="",
             isolation="none",
         ),
-        max_sessions=1,
+        max_sessions=2,
         warm_runners=0,
         idle_timeout=60,
         open_timeout=1,
         visit_interval=60,
-    )
-    gone = RunnerProcess("0" * 16, f"unix:{tmp_path}/socket", 2**22 + 1, 0.0, str(tmp_path))
-    session = EngineSession(gone, key=SessionKey(GroupKey("alice", "IDE", "shell"), {}))
-    async with pool:
-        pool.adopt(session, busy=False)
-        await launcher.reaped.beyond(0)
-        assert not pool.owns(session.session_id)
+    ) as pool:
+        yield pool
+
+
+def a_session(directory: Path, *, pid: int = 2**22 + 1, name: str = "0" * 16) -> EngineSession:
+    runner = RunnerProcess(name, f"unix:{directory}/{name}", pid, 0.0, str(directory))
+    return EngineSession(runner, key=SessionKey(GroupKey("alice", "IDE", "shell"), {}))
+
+
+async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
+    pool: SessionPool, launcher: BrokenLauncher, tmp_path: Path
+) -> None:
+    session = a_session(tmp_path)
+    pool.adopt(session, busy=False)
+    await launcher.reaped.beyond(0)
+    assert not pool.owns(session.session_id)
+
+
+async def test_sessions_of_a_lost_server_that_are_too_many_end_where_nothing_runs(
+    pool: SessionPool, launcher: BrokenLauncher, tmp_path: Path
+) -> None:
+    sessions = [a_session(tmp_path, name=f"{number:016}") for number in range(3)]
+    for session in sessions[:2]:
+        pool.adopt(session, busy=True)
+    pool.adopt(sessions[2], busy=False)
+    assert [pool.owns(one.session_id) for one in sessions] == [True, True, False]
+    await launcher.reaped.beyond(0)
 
 
 @pytest.mark.parametrize(

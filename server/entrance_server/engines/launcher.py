@@ -21,6 +21,7 @@ import psutil
 
 from entrance_server.domain.job import SessionRecord
 from entrance_server.engines.isolation import SessionIsolation
+from entrance_server.engines.processes import SESSION_VARIABLE, Orphans, ended
 from entrance_server.engines.runners import CHANNEL_OPTIONS, Runner, Squeezed
 from entrance_server.engines.setup import Setup, set_up
 from entrance_server.machine import machine_name
@@ -39,14 +40,10 @@ PASSED_ENVIRONMENT = (
     "TMPDIR",
 )
 
-# In the environment of user code: by it the processes of a runner that was lost are found.
-SESSION_VARIABLE = "ENTRANCE_SESSION"
-
 _SESSION = re.compile(r"[0-9a-f]{16}(?![0-9a-zA-Z])")  # at the head of what a session has
 _START_FIELD = 19  # of what follows the name in /proc/<pid>/stat
 
 REAP_TIMEOUT = 10.0  # seconds
-POLL_INTERVAL = 0.02  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +133,7 @@ class LocalLauncher:
         # plain Popen, since asyncio's own transport kills its child when the loop closes
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._left: set[RunnerFiles] = set()  # which could not be removed yet
+        self._orphans = Orphans()
 
     def directory(self, session_id: str) -> Path:
         """The session's own directory."""
@@ -218,14 +216,14 @@ class LocalLauncher:
         """
         try:
             async with asyncio.timeout(REAP_TIMEOUT):
-                await _gone(runner)
+                await ended(runner.pid, runner.is_alive)
         except TimeoutError:
             runner.kill_tree()
-            await _gone(runner)
+            await ended(runner.pid, runner.is_alive)
         child = self._children.pop(runner.session_id, None)
         status = child.wait() if child else None  # it has ended, so this only collects its status
         if status != 0:
-            await _end_orphans(runner.session_id)
+            await self._orphans.end(runner.session_id)
         await asyncio.to_thread(self._remove, runner.session_id, _files_of(runner))
         return status
 
@@ -235,7 +233,7 @@ class LocalLauncher:
 
     async def end_stray(self, session_id: str) -> None:
         """Ends whatever belongs to a session by force, and removes what it left."""
-        await _end_orphans(session_id)
+        await self._orphans.end(session_id)
         await asyncio.to_thread(self._remove, session_id, self._files(session_id))
 
     def _files(self, session_id: str) -> RunnerFiles:
@@ -314,36 +312,3 @@ def _remove(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-async def _gone(runner: Runner) -> None:
-    # a runner that an earlier server started is no child, so that nothing tells of its end
-    while runner.is_alive():  # noqa: ASYNC110
-        await asyncio.sleep(POLL_INTERVAL)
-
-
-async def _end_orphans(session_id: str) -> None:
-    """Ends what ran below a runner that did not end in order, and that no parent leads to now."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(REAP_TIMEOUT):
-            while orphans := await asyncio.to_thread(_of_session, session_id):
-                for process in orphans:
-                    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                        process.kill()
-                await asyncio.sleep(POLL_INTERVAL)
-
-
-def _of_session(session_id: str) -> list[psutil.Process]:
-    """The living processes that have a session's name in their environment, and its runner."""
-    return [
-        process
-        for process in psutil.process_iter(["environ", "cmdline"])  # None where it is not shown
-        if (process.info["environ"] or {}).get(SESSION_VARIABLE) == session_id
-        or _is_runner(process.info["cmdline"] or [], session_id)  # which hides its environment
-    ]
-
-
-def _is_runner(command: Sequence[str], session_id: str) -> bool:
-    return "entrance_runner" in command[1:4] and any(
-        one.endswith(f"/{session_id}") for one in command[4:6]
-    )

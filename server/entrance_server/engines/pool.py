@@ -134,7 +134,7 @@ class SessionPool:
     async def _start(self, key: SessionKey, squeezed: Squeezed) -> EngineSession:
         self._starting += 1
         try:
-            self._make_room()
+            self._end_beyond(self._max_sessions - 1)
             return await self._open(key, squeezed)
         finally:
             self._starting -= 1
@@ -152,6 +152,7 @@ class SessionPool:
         if not self._idle:
             self._idle_changed.set()  # others are looked at in time
         self._idle[session] = asyncio.get_running_loop().time() + self._idle_timeout
+        self._end_beyond(self._max_sessions)  # there are more once those of a lost server came
         self._freed.bump()
 
     async def discard(self, session: EngineSession) -> int | None:
@@ -241,8 +242,9 @@ class SessionPool:
         except Exception:
             log.exception("session not ended in order", session=session.session_id)
 
-    def _make_room(self) -> None:
-        while self._idle and len(self._idle) + len(self._busy) >= self._max_sessions:
+    def _end_beyond(self, most: int) -> None:
+        """Ends idle sessions until there are no more, busy ones too, than that, if it can."""
+        while self._idle and len(self._idle) + len(self._busy) > most:
             self._end_oldest()
 
     def _end_oldest(self) -> None:

@@ -21,8 +21,9 @@ from entrance_server.domain.sizes import spoken
 from entrance_server.engines.authority import Authority, runner_name
 from entrance_server.engines.failures import SessionRefused
 from entrance_server.engines.isolation import SessionIsolation
-from entrance_server.engines.launcher import PASSED_ENVIRONMENT, SESSION_VARIABLE
+from entrance_server.engines.launcher import PASSED_ENVIRONMENT
 from entrance_server.engines.parameters import RAY_CORES, RAY_MEMORY, asked_of_ray
+from entrance_server.engines.processes import SESSION_VARIABLE
 from entrance_server.engines.ray_link import RayLink, RayRefused, RayUnavailable
 from entrance_server.engines.ray_order import Order
 from entrance_server.engines.runners import CHANNEL_OPTIONS, Runner, Squeezed

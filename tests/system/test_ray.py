@@ -8,13 +8,16 @@ from contextlib import contextmanager
 import pytest
 
 from entrance.client import InvalidArgument, JobHandle, JobParams, JobStatus
+from tests.support.cluster import running_cluster
 from tests.support.footprint import gone
 from tests.support.jobs import ended, new_creator, printed, reason_of_failure, said, texts
+from tests.support.postgres import Postgres, new_database
 from tests.support.ray_cluster import RayCluster, ray_cluster
 from tests.support.service import SETTINGS, Service, running_service
 from tests.support.waiting import until
 
 HANGING = "echo started $$; sleep 1000"
+COUNTING = "for i in $(seq 1 200); do echo line $i; sleep 0.05; done"
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +220,28 @@ def test_runners_and_actors_end_by_themselves_when_their_server_stays_away(
         ended(following, JobStatus.SUCCEED)
         session = following.get().session_id
     until(lambda: session not in sessions_on(cluster), "a server that stops ends idle sessions")
+
+
+def test_another_server_takes_a_runner_over_and_nothing_of_its_run_is_lost(
+    cluster: RayCluster, postgres: Postgres
+) -> None:
+    cluster.add_node()  # since idle sessions of another installation make no room
+    settings = {"ENTRANCE_LAUNCHER": "ray", "ENTRANCE_RAY_ADDRESS": cluster.address}
+    with (
+        new_database(postgres) as url,
+        running_cluster(url, servers=2, gateways=0, settings=settings) as installation,
+    ):
+        doomed, heir = installation.servers
+        job = installation.client(doomed).submit(COUNTING, engine="shell")
+        said(job, "line 5")
+        session = job.get().session_id
+        doomed.kill()
+        seen = installation.client(heir).job(job.task_id)
+        ended(seen, JobStatus.SUCCEED)
+        assert printed(seen) == [f"line {n}" for n in range(1, 201)]
+        assert seen.get().session_id == session
+        doomed.start()
+    until(lambda: session not in sessions_on(cluster), "its actor ends with the session")
 
 
 def test_a_server_starts_without_ray_and_a_job_tells_that_it_is_not_reachable() -> None:

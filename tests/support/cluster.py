@@ -79,7 +79,7 @@ class Cluster:
         self.store_url = store_url
         self.footprint = Footprint(root)
         self._root = root
-        self._credentials = tls.read().channel_credentials() if tls else None
+        self._tls = tls
         self.environment = environment = {
             **self.footprint.environment,
             **SETTINGS,
@@ -116,7 +116,8 @@ class Cluster:
     def client(self, *servers: Server, token: str = "") -> Client:
         """The typed client of some servers, or of all; alice's, unless there is another token."""
         target = ",".join(server.target for server in servers or self.servers)
-        client = Client(target, token=token or self.token, credentials=self._credentials)
+        credentials = self._tls.read().channel_credentials() if self._tls else None
+        client = Client(target, token=token or self.token, credentials=credentials)
         return self._connections.enter_context(client)
 
     def administrator(self, server: Server) -> Client:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 
 from entrance.client import Client, DeadlineExceeded, JobHandle, JobStatus
 from tests.support.certificates import Certified
@@ -82,6 +83,22 @@ def test_streams_go_on_when_a_server_is_killed(cluster: Cluster) -> None:
         f"line {n}" for n in range(1, 101)
     ]
     doomed.start()
+
+
+def test_new_certificates_by_another_authority_are_used_between_servers_too(
+    cluster: Cluster, certified: Certified
+) -> None:
+    # a lease that is longer than a start, so that the other one keeps its connection
+    first, second = cluster.new_server("longer", ENTRANCE_LEASE_SECONDS="60"), cluster.servers[0]
+    first.start()
+    job = submit(cluster, first, WAITING)
+    assert cluster.client(second).job(job.task_id).status() is JobStatus.RUNNING
+    certified.renew(trustme.CA())
+    first.kill()
+    first.start()
+    seen = cluster.client(second).job(job.task_id)
+    assert seen.status() is JobStatus.RUNNING
+    seen.kill()
 
 
 def test_a_server_whose_certificate_the_others_do_not_trust_is_told_in_their_logs(

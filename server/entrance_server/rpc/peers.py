@@ -62,12 +62,13 @@ class Peers(Keeper):
         self._seal = seal
         self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._retired: dict[str, grpc.aio.Channel] = {}  # which calls that are under way use
         self._troubles: dict[str, str] = {}  # that were told last, by address
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
-        for address in list(self._channels):
-            await self._channels.pop(address).close()
+        await self._close(self._channels)
+        await self._close(self._retired)
 
     async def call(self, owner: Owner, method: Method, request: bytes, context: Context) -> bytes:
         """The answer of a unary call, in wire form.
@@ -135,13 +136,13 @@ class Peers(Keeper):
     def _connected(self, address: str) -> grpc.aio.Channel:
         if self._tls is None:
             return grpc.aio.insecure_channel(address, _OPTIONS)
-        with contextlib.suppress(TlsError):  # told where the server listens; the old ones may do
-            self._tls.renewed()
         return grpc.aio.secure_channel(address, self._tls.content.channel_credentials(), _OPTIONS)
 
     async def _work(self) -> None:
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
+            if self._tls is not None:
+                await self._use_new_certificates(self._tls)
             if not self._channels:
                 continue
             with contextlib.suppress(StoreUnavailable):  # what is under way goes on
@@ -150,6 +151,21 @@ class Peers(Keeper):
                     log.info("server lost", address=address)
                     self._troubles.pop(address, None)
                     await self._channels.pop(address).close()
+
+    async def _use_new_certificates(self, source: TlsSource) -> None:
+        """Lets calls go by new certificates from now on, and those under way to their end."""
+        try:
+            if await asyncio.to_thread(source.renewed) is None:
+                return
+        except TlsError as error:
+            log.error("certificates between servers not renewed", error=str(error))
+            return
+        await self._close(self._retired)  # long unused: by certificates before the last ones
+        self._retired, self._channels = self._channels, {}
+
+    async def _close(self, channels: dict[str, grpc.aio.Channel]) -> None:
+        for address in list(channels):
+            await channels.pop(address).close()
 
 
 def _lost(owner: Owner) -> PeerLost:

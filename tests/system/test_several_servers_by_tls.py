@@ -29,6 +29,7 @@ def certified(tmp_path: Path) -> Certified:
 def settings_of(certified: Certified) -> Mapping[str, str]:
     """Servers that have a certificate, and ask callers and each other for one."""
     return {
+        "ENTRANCE_LEASE_SECONDS": "5",  # which a busy machine renews in time
         "ENTRANCE_TLS_CERT": str(certified.certificate),
         "ENTRANCE_TLS_KEY": str(certified.key),
         "ENTRANCE_TLS_CLIENT_CA": str(certified.authorities),

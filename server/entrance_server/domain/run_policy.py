@@ -70,7 +70,7 @@ class RunPolicies:
             for label, (field, read) in _LABELS.items()
             if label in labels
         }
-        return dataclasses.replace(self._default, **said)
+        return dataclasses.replace(self._default, **said) if said else self._default
 
 
 def time_limit(job: Job, policy: RunPolicy) -> TimeLimit | None:

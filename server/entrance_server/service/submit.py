@@ -120,11 +120,10 @@ class SubmitService:
         # large code takes a second, and short code less than the way to a thread and back
         is_short = dialect != "sql" and len(spec.code) <= SHORT_CODE
         prepared = work() if is_short else await asyncio.to_thread(work)
-        return dataclasses.replace(
-            spec,
-            prepared_code=None if prepared.code == spec.code else prepared.code,
-            notes=(*self._parser.notes(spec), *prepared.notes),
-        )
+        notes = (*self._parser.notes(spec), *prepared.notes)
+        if prepared.code == spec.code:
+            return dataclasses.replace(spec, notes=notes) if notes else spec
+        return dataclasses.replace(spec, prepared_code=prepared.code, notes=notes)
 
     async def _made_before(self, spec: JobSpec, refused: errors.EntranceError) -> Job:
         """The job that the same request made before, or else the error."""

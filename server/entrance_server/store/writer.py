@@ -103,6 +103,7 @@ class Writer:
         self._room = asyncio.Semaphore(capacity)
         self._waiting: queue.SimpleQueue[_Write[object] | None] = queue.SimpleQueue()
         self._closed = False
+        self._connection: Connection | None = None  # the thread's, kept from commit to commit
         self._thread = threading.Thread(target=self._work, name="store-writer")
         self._thread.start()
 
@@ -140,6 +141,7 @@ class Writer:
                 for write in batch:
                     write.fail(error)
             self._loop.call_soon_threadsafe(self._settle, batch)
+        self._disconnect()
 
     def _commit(self, batch: Sequence[_Write[object]]) -> None:
         """Most often all is well; a savepoint for each costs more than what is done in it."""
@@ -155,7 +157,8 @@ class Writer:
     ) -> None:
         transaction, complete = "", False
         try:
-            with self._engine.begin() as connection:
+            connection = self._connection = self._connection or self._engine.connect()
+            with connection.begin():
                 if self._fence is not None:
                     locks = {name for write in batch for name in write.locks}
                     transaction = self._fence.begin(connection, locks)
@@ -165,7 +168,7 @@ class Writer:
         except _Undone:
             raise
         except Exception:
-            self._engine.dispose()  # a connection that failed is not used again
+            self._disconnect()  # a connection that failed is not used again
             if not (complete and transaction and self._was_committed(transaction)):
                 raise
 
@@ -179,9 +182,16 @@ class Writer:
                 if answer is not None:
                     return answer
             except exc.SQLAlchemyError:
-                self._engine.dispose()
+                self._disconnect()
             time.sleep(OUTCOME_INTERVAL)
         return False
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(exc.SQLAlchemyError):
+                connection.close()
+        self._engine.dispose()
 
     def _batches(self) -> Iterator[list[_Write[object]]]:
         """All that waits at a time, until the end."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import tempfile
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ from google.api import annotations_pb2, http_pb2  # noqa: F401 - their descripto
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 
+from bench import processes
 from entrance.v1 import entrance_pb2
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -37,15 +37,9 @@ def transcoder(grpc_port: int) -> Iterator[int]:
         config = directory / "envoy.json"
         config.write_text(json.dumps(_configuration(port, grpc_port, descriptors)))
         command = [str(_program()), "-c", str(config), "--concurrency", str(os.cpu_count())]
-        started = subprocess.Popen(
-            [*command, "--log-level", "error", "--disable-hot-restart"], stderr=subprocess.DEVNULL
-        )
-        try:
+        with processes.program([*command, "--log-level", "error", "--disable-hot-restart"]):
             until(lambda: _answers(port), "Envoy answers")
             yield port
-        finally:
-            started.terminate()
-            started.wait()
 
 
 def _program() -> Path:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from bench import processes
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -23,17 +23,11 @@ def kernel() -> Iterator[Callable[[str], None]]:
     """A function that runs a cell and returns when it is done."""
     port = free_port()
     command = [sys.executable, "-m", "kernel_gateway", f"--KernelGatewayApp.port={port}"]
-    gateway = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    loop = asyncio.new_event_loop()
-    try:
+    with processes.program(command), closing(asyncio.new_event_loop()) as loop:
         id = until(lambda: _start_kernel(port), "Jupyter Kernel Gateway answers")
         socket = loop.run_until_complete(_connect(port, id))
         yield lambda code: loop.run_until_complete(_execute(socket, code))
         socket.close()
-    finally:
-        loop.close()
-        gateway.terminate()
-        gateway.wait()
 
 
 def _start_kernel(port: int) -> str | None:

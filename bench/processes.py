@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from tests.support.daemon import Daemon
 from tests.support.footprint import Footprint
 from tests.support.waiting import until
 
 HOST = "127.0.0.1"
+END_TIMEOUT = 15.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,21 @@ def reference(module: str, *arguments: str) -> Iterator[int]:
         daemon = Daemon("reference", [module], root=Path(name), environment=os.environ)
         with running(daemon, *arguments) as port:
             yield port
+
+
+@contextmanager
+def program(command: Sequence[str], output: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[None]:
+    """Any other program as long as the block; killed if it does not end when it is told to."""
+    started = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        started.terminate()
+        try:
+            started.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +17,14 @@ from tests.support.waiting import until
 
 POLL = 0.02  # seconds; Ray's own following of a log looks once in a second
 NODE = "127.0.0.2"  # Ray takes 127.0.0.1 for the address that others reach the machine at
-PORTS = (
+PORTS = (  # of its parts, which it else waits for until they have found one
     "--port",
     "--dashboard-port",
     "--dashboard-agent-listen-port",
     "--dashboard-agent-grpc-port",
+    "--metrics-export-port",
     "--ray-client-server-port",
+    "--runtime-env-agent-port",
 )
 
 
@@ -37,12 +38,9 @@ def cluster() -> Iterator[Callable[[str], Iterator[str]]]:
         command += ["--temp-dir", str(root / "ray"), "--disable-usage-stats"]
         for port in ports.items():
             command += port
-        with subprocess.Popen(command, stdout=output, stderr=output) as started:
-            try:
-                url = f"http://{processes.HOST}:{ports['--dashboard-port']}"
-                yield partial(_follow, until(lambda: _client(url), "Ray takes a job"))
-            finally:
-                started.terminate()
+        with processes.program(command, output):
+            url = f"http://{processes.HOST}:{ports['--dashboard-port']}"
+            yield partial(_follow, until(lambda: _client(url), "Ray takes a job"))
 
 
 def _client(url: str) -> JobSubmissionClient | None:

@@ -54,12 +54,6 @@ def _serve() -> float:
     ports = ("--grpc-port", "0", "--http-port", "0")
     with processes.directory() as root:
         begun = time.perf_counter()
-        with subprocess.Popen(
-            [ENTRANCE, "serve", "--data-dir", str(root), *ports],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as started:
+        with processes.program([ENTRANCE, "serve", "--data-dir", str(root), *ports]):
             until((root / ENDPOINTS_FILE).exists, "server and gateway are healthy")
-            took = (time.perf_counter() - begun) * 1000
-            started.terminate()
-        return took
+            return (time.perf_counter() - begun) * 1000

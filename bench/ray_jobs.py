@@ -17,6 +17,7 @@ from tests.support.waiting import until
 
 POLL = 0.02  # seconds; Ray's own following of a log looks once in a second
 NODE = "127.0.0.2"  # Ray takes 127.0.0.1 for the address that others reach the machine at
+PATIENCE = 180.0  # seconds; it starts a dozen programs
 PORTS = (  # of its parts, which it else waits for until they have found one
     "--port",
     "--dashboard-port",
@@ -40,7 +41,8 @@ def cluster() -> Iterator[Callable[[str], Iterator[str]]]:
             command += port
         with processes.program(command, output):
             url = f"http://{processes.HOST}:{ports['--dashboard-port']}"
-            yield partial(_follow, until(lambda: _client(url), "Ray takes a job"))
+            client = until(lambda: _client(url), "Ray takes a job", patience=PATIENCE)
+            yield partial(_follow, client)
 
 
 def _client(url: str) -> JobSubmissionClient | None:

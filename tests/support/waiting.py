@@ -14,12 +14,14 @@ PATIENCE = 60.0  # seconds; only a test that fails waits so long
 INTERVAL = 0.02  # seconds
 
 
-def until(condition: Callable[[], Answer | None], what: str) -> Answer:
+def until(
+    condition: Callable[[], Answer | None], what: str, *, patience: float = PATIENCE
+) -> Answer:
     """The first answer of a condition that is true; `what` says what is waited for."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"this did not come true in {PATIENCE:g} s: {what}")
+            raise AssertionError(f"this did not come true in {patience:g} s: {what}")
         time.sleep(INTERVAL)
     return answer
 

@@ -16,8 +16,8 @@ from entrance.client import Client
 
 LIVE = 1_000
 IDLE = 10_000
-LINES = 200
-PAUSE = 0.01  # seconds between two lines
+LINES = 100
+PAUSE = 0.02  # seconds between two lines
 MOST = 64.0  # KiB for a follower
 
 

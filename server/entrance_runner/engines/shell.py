@@ -25,6 +25,7 @@ from entrance_runner.parameters import Parameter, ParameterType, Scope
 
 ENVIRONMENT = "env."  # followed by the name of a variable
 VERSION_TIMEOUT = 5.0  # seconds
+SHORT_CODE = 4096  # characters
 
 
 class ShellEngine(Engine):
@@ -78,7 +79,10 @@ class ShellSession(Session):
     async def run(self, request: RunRequest, report: Report) -> None:
         """Runs a script from a file: neither its size nor what it reads from its input matters."""
         script = self._context.scratch / "script"
-        await asyncio.to_thread(self._write, script, request.code)
+        if len(request.code) <= SHORT_CODE:  # to hand it to a thread would take longer
+            self._write(script, request.code)
+        else:
+            await asyncio.to_thread(self._write, script, request.code)
         usage = Usage.of("shell", {**self._context.options, **request.options})
         variables = {
             name.removeprefix(ENVIRONMENT): text

@@ -263,6 +263,13 @@ async def test_a_job_whose_session_is_there_runs_in_one_step(store: Store, clock
         await store.schedule(job, at_most=9, session_id="b")
 
 
+async def test_such_a_step_is_not_earlier_than_the_job_either(store: Store, clock: Clock) -> None:
+    job = await create(store)
+    clock.advance(-60)
+    running, _ = await store.schedule(job, at_most=9, session_id="a")
+    assert job.create_time == running.schedule_time == running.start_time == START
+
+
 async def test_no_step_is_earlier_than_the_one_before(store: Store, clock: Clock) -> None:
     job = await create(store)
     for step in (JobStatus.SCHEDULED, JobStatus.RUNNING, JobStatus.SUCCEED):

@@ -249,14 +249,12 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
             placed = _count(connection, statements.COUNT_PLACED, group).total() if locks else 0
             if placed >= at_most:
                 raise GroupFull
-            to = JobStatus.SCHEDULED
-            scheduled = self._step(connection, job.task_id, to, WAITING, _UNCHANGED)
+            to, through = JobStatus.SCHEDULED, None
             if session_id is not None:
-                values = {**_UNCHANGED, "p_session_id": session_id}
-                scheduled = self._step(
-                    connection, job.task_id, JobStatus.RUNNING, {JobStatus.SCHEDULED}, values
-                )
-            return scheduled, placed + 1 < at_most or not locks
+                to, through = JobStatus.RUNNING, JobStatus.SCHEDULED
+            values = {**_UNCHANGED, "p_session_id": session_id}
+            begun = self._step(connection, job.task_id, to, WAITING, values, through=through)
+            return begun, placed + 1 < at_most or not locks
 
         return await self._write(step, locks=locks)
 
@@ -483,15 +481,17 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         to: JobStatus,
         expect: Collection[JobStatus],
         values: Mapping[str, object],
+        *,
+        through: JobStatus | None = None,
     ) -> Job:
-        """Changes the state of a job, and the times that belong to it."""
+        """Changes the state of a job, and the times that belong to it and to one on the way."""
         now = self._clock()
         state = {
-            "p_expect": [status for status in expect if may_follow(status, to)],
+            "p_expect": [status for status in expect if may_follow(status, through or to)],
             "p_status": to,
             "p_ends": to.is_final,
             "p_begins": to in (JobStatus.RUNNING, JobStatus.WAIT_FOR_RETRY),
-            "p_schedule_time": now if to is JobStatus.SCHEDULED else None,
+            "p_schedule_time": now if JobStatus.SCHEDULED in (to, through) else None,
             "p_start_time": now if to is JobStatus.RUNNING else None,
             "p_end_time": now if to.is_final else None,
         }

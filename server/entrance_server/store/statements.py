@@ -151,7 +151,9 @@ TRANSITION = (
             else_=jobs.c.paused_for,
         ),
         retry_time=_kept_if_null("retry_time"),
-        start_time=_not_before("start_time", jobs.c.schedule_time),
+        start_time=_not_before(
+            "start_time", func.coalesce(jobs.c.schedule_time, jobs.c.create_time)
+        ),
         end_time=_not_before("end_time", func.coalesce(jobs.c.start_time, jobs.c.create_time)),
         schedule_time=_not_before("schedule_time", jobs.c.create_time),
         session_id=_kept_if_null("session_id"),

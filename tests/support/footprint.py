@@ -34,9 +34,7 @@ class Footprint:
 
     def end_by_force(self) -> None:
         """Kills every process; one that has just ended by itself is no error."""
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        _kill(self.processes())
 
     def runners(self, session_id: str = "") -> list[psutil.Process]:
         """The processes of runners, of one session or of all.
@@ -46,6 +44,10 @@ class Footprint:
         found = [one for one in self.processes() if "-m entrance_runner " in _command(one)]
         found.sort(key=lambda process: (process.create_time(), process.pid))
         return [one for one in found if session_id in _command(one)]
+
+    def kill_runners(self, session_id: str = "", parts: slice = slice(None)) -> None:
+        """Kills the processes of runners, or some of each, of one session or of all."""
+        _kill(self.runners(session_id)[parts])
 
     def working_below(self, directory: Path) -> list[psutil.Process]:
         """The processes whose working directory is there."""
@@ -72,6 +74,12 @@ class Footprint:
             )
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # its end may be that of one before it
+            process.kill()
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

@@ -28,8 +28,7 @@ def test_files_of_runners_that_died_with_the_server_are_removed_at_its_next_star
     became(job, JobStatus.RUNNING)
     before = _sessions_with_files(own_service)
     own_service.server.kill()
-    for process in own_service.footprint.runners():
-        process.kill()
+    own_service.footprint.kill_runners()
     own_service.start_server()
     ended(job, JobStatus.FAILED)
     until(
@@ -44,8 +43,7 @@ def test_a_job_starts_in_another_session_when_the_waiting_runner_was_lost(
     own_service: Service,
 ) -> None:
     until(own_service.footprint.runners, "a warm runner waits")
-    for process in own_service.footprint.runners():
-        process.kill()
+    own_service.footprint.kill_runners()
     job = own_service.alice.client.submit("echo done", engine="shell")
     ended(job, JobStatus.SUCCEED)
     assert printed(job) == ["done"]

@@ -320,12 +320,10 @@ class TestOrderlyRestart:
         assert list(crashing.sessions_dir.iterdir()) == []
 
 
-def _kill_runner(service: Service, session_id: str, parts: slice = slice(2)) -> None:
+def _kill_runner(service: Service, session_id: str, parts: slice = slice(3)) -> None:
     """Kills the runner of a session, or one process of it."""
-    runner = service.footprint.runners(session_id)
-    assert len(runner) == 2
-    for process in runner[parts]:
-        process.kill()
+    assert len(service.footprint.runners(session_id)) == 3
+    service.footprint.kill_runners(session_id, parts)
 
 
 @contextmanager

@@ -55,8 +55,7 @@ def once(service: Service, first: str, then: str, name: str) -> str:
 
 def kill_runner(service: Service, job: JobHandle) -> None:
     """Ends the runner of a job, and with it all that it runs, without a warning."""
-    for process in service.footprint.runners(job.get().session_id):
-        process.kill()
+    service.footprint.kill_runners(job.get().session_id)
 
 
 def waiting_for_retry(service: Service) -> JobHandle:
@@ -168,8 +167,7 @@ class TestRetry:
         said(job, "first")
         session_id = job.get().session_id
         soon.server.kill()
-        for process in soon.footprint.runners(session_id):
-            process.kill()
+        soon.footprint.kill_runners(session_id)
         soon.start_server()
         ended(job, JobStatus.SUCCEED)
         assert printed(job) == ["first", "second"]

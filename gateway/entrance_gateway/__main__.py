@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
-from entrance import service_log
+from entrance import garbage, service_log
 from entrance.memory import hide_memory
 from entrance_gateway.config import GatewaySettings
 from entrance_gateway.run import serve
@@ -33,7 +32,7 @@ def main() -> int:
 
     try:
         settings = GatewaySettings(**given)
-        gc.freeze()  # what was imported stays, and need not be looked through again and again
+        garbage.collect_less()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, ready=ready))
     except ValidationError as error:

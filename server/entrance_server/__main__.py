@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import sys
 from pathlib import Path
 
 import uvloop
 
-from entrance import service_log
+from entrance import garbage, service_log
 from entrance_server.app import serve
 from entrance_server.config import ConfigError, read_settings
 from entrance_server.data_dir import DataDirError
@@ -31,7 +30,7 @@ def main() -> int:
     try:
         settings = read_settings(given.pop("config", None), **given)
         service_log.configure(settings.log_level)
-        gc.freeze()  # what was imported stays, and need not be looked through again and again
+        garbage.collect_less()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, ready_file=ready_file, restart=_restart, rejoins=rejoins))
     except (ConfigError, StartError, ListenError, DataDirError, StoreUnavailable) as error:

@@ -47,7 +47,7 @@ def _measure(name: str, rounds: int) -> Sequence[Figure | Failure]:
     try:
         with _time_limit(TIME_LIMIT):
             return ROWS[name](rounds)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the other rows are measured
         return [Failure(name, f"{type(error).__name__}: {error}".splitlines()[0])]
     finally:
         print(f"[{name}: {time.monotonic() - begun:.0f} s]", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ ENDED = 1_000_000
 WAITING = 10_000
 PAGE = 50
 FEW = 100  # so that a page is as long on both
-CALLS = 200
+CALLS = 500
 
 Calls = Mapping[str, Callable[[], object]]
 

@@ -114,6 +114,9 @@ class Executor:
 
     async def _start(self, run: ActiveRun) -> EngineSession:
         live = run.live
+        if live.job.status is JobStatus.SCHEDULED and await self._intake.has_end(run):
+            # an earlier server wrote the last line, and was gone before the state was stored
+            raise SessionLost("the service was stopped as it told why this try had failed")
         # one that is there saves a step of the job, which is a commit
         session = await self._pool.take_idle(self._session_key(live.job))
         while session is None or not await self._begin_in(run, session):

@@ -9,7 +9,7 @@ from entrance_server.logs import LogStore
 from entrance_server.results import ResultFiles, ResultRejected
 from entrance_server.service import events
 from entrance_server.service.durable import durably
-from entrance_server.service.job_log import JobLog
+from entrance_server.service.job_log import END_SEQ, JobLog
 from entrance_server.service.jobs import Jobs
 from entrance_server.service.runs import ActiveRun
 from entrance_server.store.port import Store
@@ -41,6 +41,10 @@ class Intake:
         """The number up to which the lines of a run are in its log."""
         attempt, seq = await self._logs.mark(run.live.job.task_id)
         return seq if attempt == run.attempt else 0
+
+    async def has_end(self, run: ActiveRun) -> bool:
+        """Whether the line that ends a try without a word of its runner is in the log."""
+        return await self.durable_seq(run) == END_SEQ
 
     async def take(self, run: ActiveRun, batch: Sequence[pb.Event], *, after: int) -> None:
         """Takes a batch in its order: what follows a result is written after the result.

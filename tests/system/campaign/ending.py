@@ -113,7 +113,7 @@ async def _look_for_rests(installation: Installation, history: History) -> None:
 
 def _rests(installation: Installation) -> list[str]:
     footprint, files = installation.footprint, installation.files_dir
-    processes = [f"process {one.pid}: {one.name()}" for one in footprint.processes()]
+    processes = [f"process {one}" for one in footprint.processes()]  # even of one that goes
     staging = [path for path in (files / "jobs").rglob(".*") if path.is_dir()]
     sessions = [
         path for server in installation.servers for path in (server.data_dir / "sessions").glob("*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from entrance_runner import engine as engines
@@ -47,7 +47,8 @@ class Host:
     """At most one session, and in it one run at a time.
 
     `tasks` owns the runs. `scratch` is a private directory that lives as long as the host,
-    `directory` the session's own, and `policy` how its user code is kept.
+    `directory` the session's own, and `policy` how its user code is kept. `lose` ends the runner
+    as one that is lost, which is not told as an engine that does not start.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Host:
         scratch: Path,
         policy: Policy,
         directory: Path,
+        lose: Callable[[], None],
         finder: EngineFinder = engines.installed_engines,
     ) -> None:
         self.session_id = ""
@@ -67,6 +69,7 @@ class Host:
         self._scratch = scratch
         self._policy = policy
         self._directory = directory
+        self._lose = lose
         self._finder = finder
         self._output = OutputPipe()
         self._engine: type[Engine] | None = None
@@ -76,8 +79,10 @@ class Host:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the engine has ended between runs, so that no other run can follow."""
-        return self._session is not None and self.run is None and not self._session.usable
+        """Whether the engine has ended between runs, or none can start: no run can follow."""
+        if self._session is None:
+            return not self._processes.can_spawn
+        return self.run is None and not self._session.usable
 
     @property
     def run(self) -> Run | None:
@@ -129,6 +134,8 @@ class Host:
             version = await asyncio.to_thread(engine.version)
             self._session = await engine().open(context)
         except EngineUnavailable as error:
+            if not self._processes.can_spawn:
+                self._lose()
             printed = self._output.discard().decode(errors="replace").strip()
             raise EngineUnavailable(
                 f"{error}; it printed: {printed}" if printed else str(error)

@@ -68,6 +68,7 @@ async def serve(
                 scratch=scratch,
                 policy=policy,
                 directory=directory,
+                lose=hang_up,
             )
             async with _listening(endpoint, EngineServicer(host, presence, stop.set)) as server:
                 watches = [

@@ -33,6 +33,14 @@ async def test_a_runner_ends_when_it_has_lost_its_starter(runner: RunnerClient) 
     assert await runner.process.wait() == 0
 
 
+async def test_a_runner_without_a_session_ends_too_when_it_has_lost_its_starter(
+    runner: RunnerClient,
+) -> None:
+    await runner.until(runner.socket.exists)
+    runner.starter.kill()
+    assert await runner.process.wait() == 0
+
+
 async def test_code_gets_no_descriptor_but_its_own_three(runner: RunnerClient) -> None:
     await runner.open("shell")
     outcome = await runner.run("ls /proc/self/fd | wc -l; readlink /proc/self/fd/0", "sh")

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from entrance.client import JobHandle, JobStatus
-from tests.support.cluster import Cluster, Server, running_cluster
+from tests.support.cluster import LEASE, Cluster, Server, running_cluster
 from tests.support.door import Door
 from tests.support.postgres import Postgres, new_database
 from tests.support.waiting import until
@@ -23,6 +23,7 @@ from tests.system.campaign.proxy import Proxy
 
 COUNTING = "for i in $(seq 1 {most}); do echo line $i; sleep 0.05; done"
 MOST = 120
+HEIR_LEASE = "8"  # seconds, which even a busy machine renews in time
 LONG_LEASE = 5.0  # seconds; a tenth of it is more than a busy machine takes to end a process
 
 
@@ -31,7 +32,9 @@ def cluster(postgres: Postgres) -> Iterator[Cluster]:
     """One server, to which tests add others."""
     with (
         new_database(postgres) as url,
-        running_cluster(url, servers=1, gateways=0) as cluster,
+        running_cluster(
+            url, servers=1, gateways=0, settings={"ENTRANCE_LEASE_SECONDS": HEIR_LEASE}
+        ) as cluster,
     ):
         yield cluster
 
@@ -98,7 +101,7 @@ def in_thread(proxy: Proxy) -> Iterator[None]:
 
 def test_a_server_that_stood_still_beyond_its_lease_writes_nothing_more(cluster: Cluster) -> None:
     (heir,) = cluster.servers
-    frozen = cluster.new_server("frozen")
+    frozen = cluster.new_server("frozen", ENTRANCE_LEASE_SECONDS=str(LEASE))
     frozen.start()
     job = counting(cluster, frozen)
     frozen.daemon.process.send_signal(signal.SIGSTOP)

@@ -119,11 +119,20 @@ class Executor:
             raise SessionLost("the service was stopped as it told why this try had failed")
         # one that is there saves a step of the job, which is a commit
         session = await self._pool.take_idle(self._session_key(live.job))
+        if session is None:
+            await self._take_place(live)
+        await durably(lambda: self._begin_log(live))
         while session is None or not await self._begin_in(run, session):
             await self._take_place(live)
             await _until_resumed(live)  # without a session, which others may have meanwhile
             session = await self._acquire(live)
         return session
+
+    async def _begin_log(self, live: LiveJob) -> None:
+        """Sees that the log can be written, as long as the job can still be killed without it."""
+        async with live.course:
+            if not live.job.status.is_final:  # followers have seen the end of the log by then
+                await self._job_log.begin(live.job)
 
     async def _take_place(self, live: LiveJob) -> None:
         if live.job.status is not JobStatus.SCHEDULED:  # as an earlier server left it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ def main() -> int:
     settings = Settings(
         seed, arguments.minutes * 60, arguments.users, arguments.faults, size, arguments.kinds
     )
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends what runs
     verdict = asyncio.run(run(settings, report))
     print(*verdict.lines(), sep="\n")
     return bool(verdict.violations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 pytest.register_assert_rewrite("tests.support")
+
+# programs that tests start can be interrupted, also where the tests run in the background
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # no example is wrong because the machine is busy
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -20,7 +20,7 @@ from entrance_server.logs.files import (
     read_end,
     read_slice,
 )
-from entrance_server.logs.journal import Record
+from entrance_server.logs.journal import EMPTY, Record
 from tests.unit.specs import largest_file
 
 RECORD = 32  # bytes
@@ -37,15 +37,11 @@ def write(directory: Path, *appends: bytes) -> None:
 
 
 def part_of(directory: Path, from_line: int, max_lines: int, max_bytes: int) -> LogSlice:
-    part = read_slice(directory, from_line, max_lines, max_bytes)
-    assert part is not None
-    return part
+    return read_slice(directory, from_line, max_lines, max_bytes) or LogSlice(from_line, 0, b"")
 
 
 def end_of(directory: Path) -> Record:
-    last = last_record(directory)
-    assert last is not None
-    return last
+    return last_record(directory) or EMPTY
 
 
 def everything(directory: Path) -> bytes:
@@ -105,6 +101,13 @@ def test_a_log_goes_on_after_it_was_closed(tmp_path: Path) -> None:
 def test_there_is_no_log_without_both_files(tmp_path: Path) -> None:
     assert last_record(tmp_path / "none") is None
     (tmp_path / TEXT).write_bytes(b"never shown\n")
+    assert read_slice(tmp_path, 1, 1, 1) is None
+    assert read_end(tmp_path, max_bytes=1) is None
+
+
+def test_a_log_in_which_nothing_is_counts_as_none(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert last_record(tmp_path) is None
     assert read_slice(tmp_path, 1, 1, 1) is None
     assert read_end(tmp_path, max_bytes=1) is None
 

@@ -26,18 +26,13 @@ def by_session() -> Found:
     """All processes that have a session's name in their environment, and its runner. Blocks."""
     found = defaultdict[str, list[psutil.Process]](list)
     for process in psutil.process_iter(["environ", "cmdline"]):  # None where it is not shown
-        for session_id in _sessions_of(
-            process.info["environ"] or {}, process.info["cmdline"] or []
-        ):
+        environment, command = process.info["environ"] or {}, process.info["cmdline"] or []
+        sessions = {environment[SESSION_VARIABLE]} if SESSION_VARIABLE in environment else set()
+        if "entrance_runner" in command[1:4]:  # which hides its environment
+            sessions |= {argument.rpartition("/")[2] for argument in command[4:6]}
+        for session_id in sessions:
             found[session_id].append(process)
     return found
-
-
-def _sessions_of(environment: Mapping[str, str], command: Sequence[str]) -> set[str]:
-    sessions = {environment[name] for name in (SESSION_VARIABLE,) if name in environment}
-    if "entrance_runner" in command[1:4]:  # which hides its environment
-        sessions |= {argument.rpartition("/")[2] for argument in command[4:6]}
-    return sessions
 
 
 class Orphans:
@@ -78,9 +73,7 @@ async def ended(pid: int, is_alive: Callable[[], bool]) -> None:
     """Waits for the end of a process, whoever started it; `is_alive` tells it from a later one."""
     with _told_of_end(pid) as end:
         while is_alive():
-            if end is not None:
-                await end.wait()
-            await asyncio.sleep(POLL_INTERVAL)
+            await (asyncio.sleep(POLL_INTERVAL) if end is None or end.is_set() else end.wait())
 
 
 @contextlib.contextmanager
@@ -95,7 +88,12 @@ def _told_of_end(pid: int) -> Iterator[asyncio.Event | None]:
         yield None
         return
     loop, end = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, end.set)
+
+    def tell() -> None:
+        loop.remove_reader(descriptor)  # it could be read from now on, again and again
+        end.set()
+
+    loop.add_reader(descriptor, tell)
     try:
         yield end
     finally:

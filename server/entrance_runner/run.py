@@ -57,6 +57,7 @@ class Run:
         self._begun = asyncio.Event()
         self._over = asyncio.Event()
         self._control = asyncio.Lock()
+        self._ending = asyncio.Lock()
         self._code: asyncio.Task[RunFailed | None] | None = None
 
     async def execute(self) -> None:
@@ -66,7 +67,8 @@ class Run:
         except Exception as error:
             failure = self._internal(error)
         self._end_control()
-        await self._tell_end(failure)
+        async with self._ending:  # or it would go on among the next run's processes
+            await self._tell_end(failure)
 
     async def interrupt(self, grace: float) -> None:
         """Ends the run: asks the code to end, then kills every process that is left."""
@@ -162,8 +164,7 @@ class Run:
         try:
             async with asyncio.timeout(grace):
                 await self._begun.wait()
-                if not self._over.is_set():
-                    await self._session.interrupt()
+                await self._interrupt_code()
                 await self.resume()
                 await self._over.wait()
         except TimeoutError:
@@ -172,17 +173,27 @@ class Run:
             log.exception("the interrupt of run %s failed", self.request.run_id)
             await self._kill()
 
+    async def _interrupt_code(self) -> None:
+        async with self._ending:
+            if not self._over.is_set():
+                await self._session.interrupt()
+
     async def _kill(self) -> None:
         """Kills until the code is over, since a process may just be starting."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KILL_TIMEOUT):
                 while not self._over.is_set():
-                    await self._processes.kill()
+                    await self._kill_processes()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._over.wait(), KILL_INTERVAL)
                 return
         if self._code:
             self._code.cancel()
+
+    async def _kill_processes(self) -> None:
+        async with self._ending:
+            if not self._over.is_set():
+                await self._processes.kill()
 
     async def _clean_up(self, before: set[psutil.Process]) -> None:
         self._end_control()

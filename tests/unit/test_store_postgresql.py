@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
 
 from entrance_server.domain.instances import Lease
 from entrance_server.domain.job import Job
 from entrance_server.domain.status import ACTIVE, JobStatus
 from entrance_server.domain.users import Revocation, User
 from entrance_server.scheduling import GroupLimits
-from entrance_server.store import SqlStore
+from entrance_server.store import SqlStore, statements
 from entrance_server.store.groups import freed_in
 from entrance_server.store.listener import MISSED
 from entrance_server.store.port import GroupFull, LeaseLost, SchemaTooNew, StoreUnavailable
@@ -160,6 +161,36 @@ async def test_no_more_jobs_of_a_group_wait_than_may_on_all_servers(postgres_url
         await a.schedule(await submit(a), at_most=1)
         found = await asyncio.gather(*map(submit, [a, b] * 3), return_exceptions=True)
         assert sum(isinstance(one, GroupFull) for one in found) == 4
+
+
+async def test_a_place_that_is_left_in_the_same_commit_may_be_taken(postgres_url: str) -> None:
+    limits = GroupLimits(running=0, waiting=1)
+    async with SqlStore(postgres_url) as store:
+        first, _ = await store.create_job(spec(), instance="a", limits=limits)
+        refused, _, added = await asyncio.gather(
+            store.create_job(spec(), instance="a", limits=limits),
+            store.transition(first.task_id, JobStatus.CANCELLED, expect=ACTIVE),
+            store.create_job(spec(), instance="a", limits=limits),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, GroupFull)
+        assert isinstance(added, tuple)
+
+
+async def test_the_jobs_of_a_group_are_counted_without_those_of_others(postgres_url: str) -> None:
+    async with SqlStore(postgres_url):
+        pass
+    engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off")  # which an empty table invites
+        for asked in (statements.COUNT_PLACED, statements.COUNT_PLACED_AND_WAITING):
+            sql = asked.params(p_user="a", p_creator="b", p_engine_type="c").compile(
+                engine, compile_kwargs={"literal_binds": True}
+            )
+            plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {sql}").scalars())
+            assert "ix_jobs_load" in plan
+            assert "Filter" not in plan
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, Select, UpdateBase, create_engine, event, make_url
 
 from entrance_server.domain.status import ACTIVE, JobStatus
 from entrance_server.store import SqlStore, statements
 from entrance_server.store.port import JobFilter, SchemaTooNew, StoreUnavailable
-from entrance_server.store.schema import metadata
 from tests.unit.specs import largest_file, spec
 
 
@@ -51,16 +48,6 @@ async def test_the_database_is_its_owners_alone(url: str, path: Path) -> None:
         await create(store)
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     assert modes == {name: 0o600 for name in ("entrance.db", "entrance.db-wal", "entrance.db-shm")}
-
-
-async def test_the_migrations_make_the_schema_that_the_statements_use(url: str) -> None:
-    async with SqlStore(url):
-        pass
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
 
 
 async def test_a_schema_of_a_newer_release_is_refused_and_kept(url: str, path: Path) -> None:

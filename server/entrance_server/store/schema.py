@@ -133,6 +133,7 @@ metadata = MetaData(
 # Conditions as text, since a database uses an index of some rows only for the same words.
 UNARCHIVED = text("archive_time IS NULL AND removed_time IS NULL AND stored_bytes > 0")
 ARCHIVED_AND_LOCAL = text("archive_time IS NOT NULL AND has_local")
+LOAD = text("status IN ('Inited', 'Scheduled', 'Running')")
 
 
 def _queue(name: str, condition: TextClause) -> Index:
@@ -202,6 +203,15 @@ jobs = Table(
     Index(None, "instance", "has_files", "end_time", "stored_bytes"),
     _queue("unarchived", UNARCHIVED),
     _queue("local_copies", ARCHIVED_AND_LOCAL),
+    # where servers count the jobs of a group together
+    Index(
+        "ix_jobs_load",
+        "execute_user",
+        "creator",
+        "engine_type",
+        "status",
+        postgresql_where=LOAD,
+    ),
     sqlite_autoincrement=True,  # a number is never given out again
 )
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Executable, Insert, Row, Select, Update, exc
+from sqlalchemy import Connection, Executable, Insert, Row, Update, exc
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from entrance_server.domain import errors
@@ -39,6 +38,7 @@ from entrance_server.store.connect import (
 )
 from entrance_server.store.ledger import SqlLedger
 from entrance_server.store.listener import Listener
+from entrance_server.store.loads import GroupLoads
 from entrance_server.store.members import SqlMembers
 from entrance_server.store.migration import migrate
 from entrance_server.store.port import GroupFull, JobFilter, StoreUnavailable, TransitionRefused
@@ -96,6 +96,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         self._max_waiting_writes = max_waiting_writes
         self._connected: _Connected | None = None
         self._fence = LeaseFence()
+        self._loads = GroupLoads()
         self._hearing: list[Callable[[str], None]] = []
 
     @property
@@ -146,12 +147,14 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
 
         def add(connection: Connection) -> Job:
             if limits and locks:
-                _check_room(connection, spec.group, limits)
+                self._loads.check_room(connection, spec.group, limits)
             now = self._clock()
             job = Job(0, spec, instance, JobStatus.INITED, now, now, owner=instance)
             lease = self._fence.lease
             values = rows.new_job_values(job) | {"fence": lease.fence if lease else 0}
             task_id = connection.execute(statements.ADD_JOB, values).scalar_one()
+            if limits and locks:
+                self._loads.added(spec.group)
             return dataclasses.replace(job, task_id=task_id)
 
         try:
@@ -246,7 +249,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         locks = self._group_locks(group)
 
         def step(connection: Connection) -> tuple[Job, bool]:
-            placed = _count(connection, statements.COUNT_PLACED, group).total() if locks else 0
+            placed = self._loads.placed(connection, group) if locks else 0
             if placed >= at_most:
                 raise GroupFull
             to, through = JobStatus.SCHEDULED, None
@@ -486,6 +489,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
     ) -> Job:
         """Changes the state of a job, and the times that belong to it and to one on the way."""
         now = self._clock()
+        self._loads.forget()
         state = {
             "p_expect": [status for status in expect if may_follow(status, through or to)],
             "p_status": to,
@@ -616,21 +620,6 @@ def _put(
     """Replaces the row with a key, or adds it."""
     if connection.execute(replace, {**key, **values}).rowcount == 0:
         connection.execute(add, dict(values))
-
-
-def _count(connection: Connection, statement: Select[Any], group: GroupKey) -> Counter[JobStatus]:
-    """How many jobs of a group are in each state."""
-    asked = {"p_user": group.user, "p_creator": group.creator, "p_engine_type": group.engine_type}
-    found = connection.execute(statement, asked)
-    return Counter({status: count for status, count in found})
-
-
-def _check_room(connection: Connection, group: GroupKey, limits: GroupLimits) -> None:
-    """Refuses one more job where as many wait as may, beside those for which there is a place."""
-    load = _count(connection, statements.COUNT_PLACED_AND_WAITING, group)
-    waiting = load.pop(JobStatus.INITED, 0)
-    if waiting >= limits.waiting + max(limits.running - load.total(), 0):
-        raise GroupFull
 
 
 def _no_such_job(task_id: int) -> errors.NotFound:

@@ -36,6 +36,7 @@ from entrance_server.domain.status import ACTIVE, PLACED, JobStatus
 from entrance_server.store.port import JobFilter
 from entrance_server.store.schema import (
     ARCHIVED_AND_LOCAL,
+    LOAD,
     UNARCHIVED,
     Duration,
     JsonText,
@@ -105,21 +106,17 @@ UNFINISHED_JOBS_OF_OWNER = UNFINISHED_JOBS.where(jobs.c.owner == bindparam("p_ow
 
 
 def _count_group(statuses: frozenset[JobStatus]) -> Select[Any]:
-    """How many jobs of a group are in each of some states, found by these, in which few are."""
-    found = (
-        select(jobs.c.status, jobs.c.execute_user, jobs.c.creator, jobs.c.engine_type)
-        .where(jobs.c.status.in_(sorted(statuses)))
-        .cte("found")
-        .prefix_with("MATERIALIZED")
-    )
+    """How many jobs of a group are in each of some states, which are among those of `LOAD`."""
     return (
-        select(found.c.status, func.count())
+        select(jobs.c.status, func.count())
         .where(
-            found.c.execute_user == bindparam("p_user"),
-            found.c.creator == bindparam("p_creator"),
-            found.c.engine_type == bindparam("p_engine_type"),
+            LOAD,
+            jobs.c.status.in_(sorted(statuses)),
+            jobs.c.execute_user == bindparam("p_user"),
+            jobs.c.creator == bindparam("p_creator"),
+            jobs.c.engine_type == bindparam("p_engine_type"),
         )
-        .group_by(found.c.status)
+        .group_by(jobs.c.status)
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import create_engine, inspect, text
 
 from bench import processes
 from entrance.client import Client, JobStatus
 
-_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
+_MEASURED = text(
+    "UPDATE jobs SET stored_bytes = 0 WHERE task_id = :task_id AND end_time IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +39,34 @@ def fill(data_dir: Path, environment: Mapping[str, str], *, ended: int, waiting:
         running = client.submit("sleep 3600", engine="shell")
         next(job for job in running.watch() if job.status is JobStatus.RUNNING)
         queued = client.submit("true", engine="shell")
-    copy(data_dir, done.task_id, ended)
-    copy(data_dir, queued.task_id, waiting)
+    store_url = environment.get("ENTRANCE_STORE_URL") or sqlite_at(data_dir)
+    copy(store_url, done.task_id, ended)
+    copy(store_url, queued.task_id, waiting)
     return Filled(done.task_id, queued.task_id)
 
 
-def copy(data_dir: Path, task_id: int, count: int) -> None:
-    """Copies a job in the store of a server that does not run.
+def sqlite_at(data_dir: Path) -> str:
+    """The URL of the store that a server has by itself."""
+    return f"sqlite:///{data_dir / 'entrance.db'}"
 
-    What its files take counts as measured, as it is within a minute of a job's end.
+
+def copy(store_url: str, task_id: int, count: int) -> None:
+    """Copies a job in a store that no server uses.
+
+    What its files take counts as measured, and the database as looked over by itself, as both are
+    within a minute or so of a job's end.
     """
-    with closing(sqlite3.connect(data_dir / "entrance.db")) as store, store:
-        store.execute(
-            "UPDATE jobs SET stored_bytes = 0 WHERE task_id = ? AND end_time IS NOT NULL",
-            (task_id,),
-        )
-        columns = [row[1] for row in store.execute("PRAGMA table_info(jobs)")]
+    engine = create_engine(store_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as store:
+        store.execute(_MEASURED, {"task_id": task_id})
+        columns = [column["name"] for column in inspect(store).get_columns("jobs")]
         copied = ", ".join(one for one in columns if one not in ("task_id", "request_id"))
         store.execute(
-            f"{_NUMBERS} INSERT INTO jobs ({copied}) "
-            f"SELECT {copied} FROM jobs, n WHERE task_id = ?",
-            (count, task_id),
+            text(
+                f"INSERT INTO jobs ({copied}) {_NUMBERS} "
+                f"SELECT {copied} FROM jobs, n WHERE task_id = :task_id"
+            ),
+            {"task_id": task_id, "count": count},
         )
+        store.execute(text("ANALYZE"))
+    engine.dispose()

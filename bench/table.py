@@ -39,6 +39,7 @@ ROWS: Mapping[str, Row] = {
     "result": results.streamed,
     "deep-page": results.deep_page,
     "history": history.long,
+    "history-postgres": history.long_on_postgresql,
     "idle": idle.queued_jobs,
     "recovery": recovery.restart,
     "memory": memory.queued_jobs,

@@ -13,6 +13,7 @@ from bench.figures import Figure, Series, Target
 from bench.rounds import alternate, milliseconds
 from bench.rows.submits import HELD
 from entrance.client import Client
+from tests.support.postgres import running_postgres
 
 ENDED = 1_000_000
 WAITING = 10_000
@@ -25,12 +26,23 @@ Calls = Mapping[str, Callable[[], object]]
 
 def long(rounds: int) -> Sequence[Figure]:
     """Status, list and submit."""
+    return _beside_empty(rounds, ("", ""))
+
+
+def long_on_postgresql(rounds: int) -> Sequence[Figure]:
+    """The same where servers share PostgreSQL."""
+    with running_postgres(durable=True) as database:
+        urls = database.new_database(), database.new_database()
+        return _beside_empty(rounds, urls, prefix="PostgreSQL: ")
+
+
+def _beside_empty(rounds: int, urls: tuple[str, str], *, prefix: str = "") -> Sequence[Figure]:
     with (
         processes.directory() as root,
-        _filled(root / "full", ENDED, WAITING) as full,
-        _filled(root / "empty", FEW, FEW) as empty,
+        _filled(root / "full", urls[0], ENDED, WAITING) as full,
+        _filled(root / "empty", urls[1], FEW, FEW) as empty,
     ):
-        return [_figure(what, full[what], empty[what], rounds) for what in full]
+        return [_figure(prefix + what, full[what], empty[what], rounds) for what in full]
 
 
 def _figure(
@@ -50,10 +62,14 @@ def _figure(
 
 
 @contextmanager
-def _filled(data_dir: Path, ended: int, waiting: int) -> Iterator[Calls]:
-    jobs = history.fill(data_dir, HELD, ended=ended, waiting=waiting)
+def _filled(data_dir: Path, url: str, ended: int, waiting: int) -> Iterator[Calls]:
+    environment = dict(HELD)
+    if url:
+        environment["ENTRANCE_STORE_URL"] = url
+        environment["ENTRANCE_SHARED_DIR"] = str(data_dir / "shared")
+    jobs = history.fill(data_dir, environment, ended=ended, waiting=waiting)
     with (
-        processes.server_at(data_dir, HELD) as service,
+        processes.server_at(data_dir, environment) as service,
         Client(service.target, token=service.token) as client,
     ):
         yield {

@@ -61,7 +61,7 @@ def _fill(data_dir: Path) -> Mapping[int, int]:
         queued = client.submit("true", engine="shell")
         shown = {job.task_id: _next_line(job) for job in jobs}
         os.kill(service.server_pid, signal.SIGKILL)
-    history.copy(data_dir, queued.task_id, QUEUED - 1)
+    history.copy(history.sqlite_at(data_dir), queued.task_id, QUEUED - 1)
     return shown
 
 

@@ -105,24 +105,20 @@ UNFINISHED_JOBS = select(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).order_by
 UNFINISHED_JOBS_OF_OWNER = UNFINISHED_JOBS.where(jobs.c.owner == bindparam("p_owner"))
 
 
-def _count_group(statuses: frozenset[JobStatus]) -> Select[Any]:
-    """How many jobs of a group are in each of some states, which are among those of `LOAD`."""
-    return (
-        select(jobs.c.status, func.count())
-        .where(
-            LOAD,
-            jobs.c.status.in_(sorted(statuses)),
-            jobs.c.execute_user == bindparam("p_user"),
-            jobs.c.creator == bindparam("p_creator"),
-            jobs.c.engine_type == bindparam("p_engine_type"),
-        )
-        .group_by(jobs.c.status)
+# The jobs of a group that have a place to run and those that wait for it, by state.
+COUNT_PLACED_AND_WAITING = (
+    select(jobs.c.status, func.count())
+    .where(
+        LOAD,
+        jobs.c.execute_user == bindparam("p_user"),
+        jobs.c.creator == bindparam("p_creator"),
+        jobs.c.engine_type == bindparam("p_engine_type"),
     )
+    .group_by(jobs.c.status)
+)
 
-
-# The jobs of a group that have a place to run, and those with the ones that wait for it.
-COUNT_PLACED = _count_group(PLACED)
-COUNT_PLACED_AND_WAITING = _count_group(PLACED | {JobStatus.INITED})
+# Those that have a place to run.
+COUNT_PLACED = COUNT_PLACED_AND_WAITING.where(jobs.c.status.in_(sorted(PLACED)))
 
 # Whether the session that a job gets has run another one before.
 _other_job = jobs.alias("other_job")

@@ -32,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from entrance_server.domain.status import ACTIVE, PLACED, JobStatus
+from entrance_server.domain.status import ACTIVE, PLACED
 from entrance_server.store.port import JobFilter
 from entrance_server.store.schema import (
     ARCHIVED_AND_LOCAL,

@@ -11,7 +11,7 @@ import pytest
 
 from entrance_server.domain.errors import Unavailable, WrongState
 from entrance_server.domain.status import JobStatus
-from entrance_server.engines.failures import SessionLost
+from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.session import EngineSession
 from entrance_server.logs import LogStore
 from entrance_server.service.job_log import JobLog
@@ -34,6 +34,23 @@ class DeafSession:
         self.pauses += 1
         if self.pauses == 1:
             raise SessionLost("no answer")
+
+
+class LateSession:
+    """A session that takes an interrupt when it has the run of the next job already."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.has_next = asyncio.Event()
+        self.killed = False
+
+    async def interrupt(self, run_id: str, *, grace: float) -> None:
+        self.asked.set()
+        await self.has_next.wait()
+        raise SessionRefused(f"this session has no run {run_id!r}")
+
+    def kill(self) -> None:
+        self.killed = True
 
 
 @pytest.fixture
@@ -84,6 +101,26 @@ async def test_a_job_that_is_being_ended_can_not_be_paused(
         run.stop = killed("alice")
         with pytest.raises(WrongState, match="is being ended"):
             await steering.set_paused(live, True)
+
+
+async def test_a_kill_that_comes_as_the_job_ends_leaves_the_session_to_the_next_job(
+    store: SqlStore, logs: LogStore, live: LiveJob
+) -> None:
+    runs, session = ActiveRuns(), LateSession()
+    steering = steering_of(store, logs, runs, JobLog(logs, max_bytes=MAX_BYTES))
+    with runs.begun(live) as run:
+        run.session = cast(EngineSession, session)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(steering.stop(live, killed("alice")))
+            await session.asked.wait()
+            live.update(
+                await store.transition(
+                    live.job.task_id, JobStatus.SUCCEED, expect={JobStatus.RUNNING}
+                )
+            )
+            session.has_next.set()
+    assert live.job.status is JobStatus.SUCCEED
+    assert not session.killed
 
 
 async def test_no_line_follows_the_one_that_tells_the_end(store: SqlStore, logs: LogStore) -> None:

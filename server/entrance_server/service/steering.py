@@ -103,7 +103,8 @@ class Steering:
                 await _over(run)
         except (TimeoutError, SessionLost, SessionRefused):
             # the runner does not do it, so its whole tree goes; the broken stream then ends the run
-            session.kill()
+            if not run.is_over:  # or the session could be another job's by now
+                session.kill()
             await _over(run)
 
     async def _store_paused(self, live: LiveJob, paused: bool) -> None:

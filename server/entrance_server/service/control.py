@@ -12,7 +12,7 @@ from entrance_server.service.background import Background
 from entrance_server.service.dispatch import Dispatcher
 from entrance_server.service.jobs import Jobs, ended
 from entrance_server.service.live import LiveJob
-from entrance_server.service.runs import killed
+from entrance_server.service.runs import Stop, killed
 from entrance_server.service.steering import Steering
 from entrance_server.service.views import KillOutcome
 from entrance_server.store.port import StoreUnavailable
@@ -40,8 +40,7 @@ class ControlService:
         """
         job = await self._jobs.find(principal, id, task_id=task_id)
         live = self._live(job)
-        await self._background.finish(self._steering.stop(live, killed(principal.user)))
-        self._dispatcher.dequeue(job)
+        await self._background.finish(self._end(live, killed(principal.user)))
         if live.job.status is not JobStatus.CANCELLED:
             raise ended(live.job)
         return live.job
@@ -88,12 +87,19 @@ class ControlService:
     async def _set_paused(self, principal: Principal, id: str, paused: bool) -> Job:
         job = await self._jobs.find(principal, id)
         live = self._live(job)
-        self._dispatcher.hold(job, True)  # so that it does not start while its flag is written
-        try:
-            await self._background.finish(self._steering.set_paused(live, paused))
-        finally:
-            self._dispatcher.hold(job, live.job.paused)
+        await self._background.finish(self._hold(live, paused))
         return live.job
+
+    async def _end(self, live: LiveJob, stop: Stop) -> None:
+        await self._steering.stop(live, stop)
+        self._dispatcher.dequeue(live.job)
+
+    async def _hold(self, live: LiveJob, paused: bool) -> None:
+        self._dispatcher.hold(live.job, True)  # so that it does not start while its flag is written
+        try:
+            await self._steering.set_paused(live, paused)
+        finally:
+            self._dispatcher.hold(live.job, live.job.paused)
 
     async def _kill_one(self, principal: Principal, id: str, task_id: int) -> KillOutcome:
         job: Job | None = None

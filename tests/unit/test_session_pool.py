@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import grpc.aio
 import psutil
 import pytest
 
+from entrance.engine.v1 import engine_pb2 as pb
+from entrance.engine.v1 import engine_pb2_grpc
 from entrance_server.changes import Changes
 from entrance_server.domain.job import GroupKey
 from entrance_server.engines.companions import Companions
@@ -27,8 +31,10 @@ class BrokenLauncher:
 
     def __init__(self) -> None:
         self.reaped = Changes()
+        self.names: list[str] = []
 
     async def reap(self, runner: RunnerProcess) -> int | None:
+        self.names.append(runner.session_id)
         self.reaped.bump()
         raise psutil.NoSuchProcess(runner.pid)
 
@@ -79,7 +85,8 @@ async def test_a_session_that_does_not_end_in_order_does_not_end_the_pool(
     session = a_session(tmp_path)
     pool.adopt(session, busy=False)
     await launcher.reaped.beyond(0)
-    assert not pool.owns(session.session_id)
+    assert session.key is not None
+    assert await pool.take_idle(session.key) is None
 
 
 async def test_sessions_of_a_lost_server_that_are_too_many_end_where_nothing_runs(
@@ -89,8 +96,8 @@ async def test_sessions_of_a_lost_server_that_are_too_many_end_where_nothing_run
     for session in sessions[:2]:
         pool.adopt(session, busy=True)
     pool.adopt(sessions[2], busy=False)
-    assert [pool.owns(one.session_id) for one in sessions] == [True, True, False]
     await launcher.reaped.beyond(0)
+    assert launcher.names == [sessions[2].session_id]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +119,51 @@ async def test_a_call_at_a_session_that_was_let_go_of_finds_it_lost(
     await session.detach()
     with pytest.raises(SessionLost):
         await call(session)
+
+
+class Silent(engine_pb2_grpc.EngineServiceServicer):
+    """A runner that answers nothing."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def Interrupt(self, request: Any, context: Any) -> pb.InterruptResponse:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.fixture
+async def silent(tmp_path: Path) -> AsyncIterator[Silent]:
+    runner, server = Silent(), grpc.aio.server()
+    engine_pb2_grpc.add_EngineServiceServicer_to_server(runner, server)
+    server.add_insecure_port(f"unix:{tmp_path}/{'0' * 16}")
+    await server.start()
+    yield runner
+    await server.stop(None)
+
+
+async def test_a_call_under_way_at_a_session_that_is_let_go_of_finds_it_lost(
+    tmp_path: Path, silent: Silent
+) -> None:
+    session = a_session(tmp_path)
+    calling = asyncio.create_task(session.interrupt("run", grace=1))
+    await silent.asked.wait()
+    await session.detach()
+    with pytest.raises(SessionLost):
+        await calling
+
+
+async def test_who_is_cancelled_in_a_call_at_a_session_is_not_told_that_it_is_lost(
+    tmp_path: Path, silent: Silent
+) -> None:
+    session = a_session(tmp_path)
+    calling = asyncio.create_task(session.interrupt("run", grace=1))
+    await silent.asked.wait()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await session.detach()
 
 
 def test_a_runner_that_ends_while_it_is_being_killed_is_no_error(

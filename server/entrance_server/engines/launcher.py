@@ -132,6 +132,7 @@ class LocalLauncher:
         self._working_directories = working_directories
         # plain Popen, since asyncio's own transport kills its child when the loop closes
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._launched = set[str]()  # from before there is anything of one on
         self._left: set[RunnerFiles] = set()  # which could not be removed yet
         self._orphans = Orphans()
 
@@ -167,10 +168,12 @@ class LocalLauncher:
         session_id = secrets.token_hex(8)
         files = self._files(session_id)
         address = f"unix:{files.socket}"
+        self._launched.add(session_id)
         try:
             child = await asyncio.to_thread(self._start, session_id, address)
         except OSError:
             await asyncio.to_thread(self._remove, session_id, files)
+            self._launched.discard(session_id)
             raise
         self._children[session_id] = child
         return RunnerProcess(
@@ -225,11 +228,12 @@ class LocalLauncher:
         if status != 0:
             await self._orphans.end(runner.session_id)
         await asyncio.to_thread(self._remove, runner.session_id, _files_of(runner))
+        self._launched.discard(runner.session_id)
         return status
 
     async def found(self) -> set[str]:
-        """The names of sessions that have files here, whoever made them."""
-        return await asyncio.to_thread(self._found)
+        """The names of sessions that have files here and that this object did not launch."""
+        return await asyncio.to_thread(self._found) - self._launched
 
     async def end_stray(self, session_id: str) -> None:
         """Ends whatever belongs to a session by force, and removes what it left."""

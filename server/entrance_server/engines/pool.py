@@ -171,10 +171,6 @@ class SessionPool:
         else:
             self._release(session)
 
-    def owns(self, session_id: str) -> bool:
-        """Whether this pool has that session, or a warm runner by that name."""
-        return any(session.session_id == session_id for session in self._all())
-
     def _all(self) -> Sequence[EngineSession]:
         return [*self._idle, *self._busy, *self._warm]
 

@@ -167,6 +167,7 @@ class RayLauncher:
         self._open_timeout = open_timeout
         self._working_directories = working_directories
         self._runners: dict[str, RayRunner] = {}
+        self._launched = set[str]()  # from before there is anything of one on
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -201,12 +202,14 @@ class RayLauncher:
         """
         session_id = secrets.token_hex(8)
         asked = _Asked(options)
+        self._launched.add(session_id)
         try:
             order = await asyncio.to_thread(self._order, session_id)
             place = await self._place(order, asked, squeezed)
         except BaseException:
             self.kill(session_id)
             await asyncio.to_thread(self._remove_files, session_id)
+            self._launched.discard(session_id)
             raise
         return self._watched(
             session_id, place["address"], place["pid"], environment=place["environment"]
@@ -307,16 +310,17 @@ class RayLauncher:
         if (watch := self._watches.pop(session_id, None)) is not None:
             watch.cancel()
         await self.end_stray(session_id)
+        self._launched.discard(session_id)
         return known.status if known else None
 
     async def found(self) -> set[str]:
-        """The sessions of this server that have actors or files, whoever of it made them."""
+        """The sessions of this server with actors or files that this object did not launch."""
         try:
             actors = await self._link.call("list", owner=self._owner)
         except (RayUnavailable, RayRefused) as error:
             log.warning("actors of earlier sessions not looked for", reason=str(error))
             actors = []
-        return {*actors, *await asyncio.to_thread(self._found)}
+        return {*actors, *await asyncio.to_thread(self._found)} - self._launched
 
     async def end_stray(self, session_id: str) -> None:
         """Ends a session's actor and with it the runner, and removes what it left."""

@@ -101,7 +101,7 @@ class Launcher(Protocol):
         """
 
     async def found(self) -> set[str]:
-        """The names of sessions of which there is something, whoever made them."""
+        """The names of sessions of which there is something, and that were not launched by this."""
 
     async def end_stray(self, session_id: str) -> None:
         """Ends whatever belongs to a session by force, and removes what it left."""

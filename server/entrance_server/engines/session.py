@@ -279,6 +279,10 @@ async def _told(call: Callable[[], Awaitable[Response]]) -> Response:
         return await call()  # made here, since a closed channel refuses to make it
     except grpc.aio.UsageError:
         raise SessionLost(CLOSED) from None
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise SessionLost(CLOSED) from None  # the channel was closed, which cancels its calls
     except grpc.aio.AioRpcError as error:
         if error.code() in _BROKEN:
             raise SessionLost(_sentence(error)) from None

@@ -128,8 +128,7 @@ class Recovery:
     async def _end_strays(self, known: set[str]) -> None:
         """Ends warm runners of an earlier server, which no store knows."""
         for session_id in await self._launcher.found() - known:
-            if not self._pool.owns(session_id):
-                await self._launcher.end_stray(session_id)
+            await self._launcher.end_stray(session_id)
 
 
 async def _is_idle(session: EngineSession) -> bool:

@@ -19,7 +19,7 @@ from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance.v1 import entrance_pb2
 
-DEADLINE = 30.0  # seconds
+DEADLINE = 120.0  # seconds; much output takes long on a busy machine
 SUCCEED = entrance_pb2.JOB_STATUS_SUCCEED
 FAILED = entrance_pb2.JOB_STATUS_FAILED
 CANCELLED = entrance_pb2.JOB_STATUS_CANCELLED
@@ -75,14 +75,14 @@ class RunnerClient:
         return min(self.host.children(), key=psutil.Process.create_time)
 
     def below(self) -> list[psutil.Process]:
-        """Every living process below the host but for the starter."""
-        starter = self.starter
-        processes = self.host.children(recursive=True)
-        return [
-            process
-            for process in processes
-            if process != starter and process.status() != psutil.STATUS_ZOMBIE
-        ]
+        """Every living process below the host but for the starter; none once the runner ended."""
+        found = []
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError):  # one that is spent ends
+            starter = self.starter
+            for process in self.host.children(recursive=True):
+                if process != starter and _is_living(process):
+                    found.append(process)
+        return found
 
     async def open(
         self,
@@ -211,6 +211,13 @@ class RunnerClient:
         return await self.process.wait()
 
 
+def _is_living(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 @contextlib.asynccontextmanager
 async def started_runner(
     directory: Path,
@@ -233,13 +240,11 @@ async def started_runner(
     try:
         yield runner
     finally:
-        family = (
-            psutil.Process(process.pid).children(recursive=True)
-            if process.returncode is None
-            else []
-        )
-        if process.returncode is None:
-            process.terminate()
+        family = []
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended by itself
+            if process.returncode is None:
+                family = psutil.Process(process.pid).children(recursive=True)
+                process.terminate()
         async with asyncio.timeout(DEADLINE):
             await process.wait()
         await runner.channel.close()

@@ -14,6 +14,9 @@ from pathlib import Path
 
 INSTANCE_FILE = "instance"
 CLUSTER_KEY_FILE = "cluster.key"
+_SOCKET_BYTES = 103  # of a path at most; macOS has the least
+_LONGEST_SOCKET = "0123456789abcdef.d/private/kernel-5"
+_SHORT_BASE = Path("/tmp")  # what is made there is private, or refused
 
 
 class DataDirError(Exception):
@@ -66,9 +69,10 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def runtime_dir(data_dir: Path) -> Iterator[Path]:
-    """A private directory for sockets, since a socket's path may have only about 100 characters.
+    """A private directory for sockets, whose paths may have only about 100 characters.
 
-    It is removed at the end, unless a run that goes on has its socket there.
+    It is in $XDG_RUNTIME_DIR or the directory for temporary files, and in /tmp where these are too
+    long. It is removed at the end, unless a run that goes on has its socket there.
 
     Raises:
         DataDirError: somebody else made a directory of that name.
@@ -76,6 +80,8 @@ def runtime_dir(data_dir: Path) -> Iterator[Path]:
     digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     path = Path(base) / f"entrance-{os.getuid()}-{digest}"
+    if len(os.fsencode(path / _LONGEST_SOCKET)) > _SOCKET_BYTES:
+        path = _SHORT_BASE / path.name
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:

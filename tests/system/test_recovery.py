@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entrance.client import JobStatus
+from tests.support.footprint import gone
 from tests.support.jobs import became, ended, new_creator, printed
 from tests.support.service import Service
 from tests.support.waiting import until
@@ -57,9 +58,10 @@ def test_a_session_whose_engine_died_while_idle_is_given_to_no_job(
     first = client.submit(code, engine=engine)
     ended(first, JobStatus.SUCCEED)
     session = first.get().session_id
+    runners = [process.pid for process in own_service.footprint.runners(session)]
     for process in own_service.job_processes(first):
         process.kill()
-    until(lambda: not own_service.footprint.runners(session), "its runner ends")
+    until(lambda: gone(runners), "its runner ends")
     second = client.submit(code, engine=engine)
     ended(second, JobStatus.SUCCEED)
     assert second.get().session_id != session

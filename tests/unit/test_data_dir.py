@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -36,3 +39,26 @@ def test_a_shared_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(data_dir.DataDirError, match="choose another shared_dir"):
         data_dir.made(tmp_path / "file" / "shared")
+
+
+def test_sockets_are_in_the_directory_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TemporaryDirectory() as base:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+        with data_dir.runtime_dir(tmp_path) as directory:
+            assert directory.parent == Path(base)
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        assert not directory.exists()
+
+
+def test_sockets_are_elsewhere_where_that_has_a_path_too_long_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 20)))
+    with data_dir.runtime_dir(tmp_path) as directory, socket.socket(socket.AF_UNIX) as listener:
+        below = directory / "0123456789abcdef.d" / "private"
+        below.mkdir(parents=True)
+        listener.bind(str(below / "kernel-5"))
+        shutil.rmtree(directory / "0123456789abcdef.d")
+    assert not directory.exists()

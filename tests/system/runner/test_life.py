@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import psutil
@@ -135,11 +136,10 @@ async def test_a_runner_without_a_server_ends_with_whatever_runs(tmp_path: Path)
 
 
 async def test_nothing_is_left_in_the_temporary_directory(tmp_path: Path) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    for engine in ("shell", "python", "duckdb"):
-        async with started_runner(tmp_path, environment={"TMPDIR": str(temporary)}) as runner:
-            await runner.open(engine)
-            assert os.listdir(temporary)
-            await runner.close()
-    assert os.listdir(temporary) == []
+    with TemporaryDirectory(prefix="entrance-test-") as temporary:  # short, as sockets are in it
+        for engine in ("shell", "python", "duckdb"):
+            async with started_runner(tmp_path, environment={"TMPDIR": temporary}) as runner:
+                await runner.open(engine)
+                assert os.listdir(temporary)
+                await runner.close()
+        assert os.listdir(temporary) == []

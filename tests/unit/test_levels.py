@@ -17,6 +17,7 @@ ERROR, WARN, INFO = f"{TIME}.678 ERROR ", f"{TIME} WARN ", f"{TIME} INFO "
 LINES = st.one_of(
     st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=20),
     st.sampled_from([ERROR, WARN, INFO, "", " ", "ERROR ", "\r", "\u2028", "\x0b", f"a {ERROR}b"]),
+    st.sampled_from([f"WARN {ERROR}", f"{INFO}{WARN}", f"{TIME} SYSTEM-ERROR {WARN}"]),
 )
 
 
@@ -52,7 +53,7 @@ def test_a_line_has_the_level_of_its_first_header(line: str, level: LogLevel) ->
 
 def test_successive_lines_of_one_level_are_one_chunk() -> None:
     lines = ["a", INFO + "b", ERROR + "c", ERROR + "d", "", WARN + "e"]
-    assert levels.chunk(text_of(lines).encode(), 10) == [
+    assert levels.chunk(text_of(lines).encode(), 10, len(lines)) == [
         LogChunk(10, 2, LogLevel.INFO, text_of(lines[:2]).encode()),
         LogChunk(12, 2, LogLevel.ERROR, text_of(lines[2:4]).encode()),
         LogChunk(14, 1, LogLevel.INFO, b"\n"),
@@ -61,12 +62,12 @@ def test_successive_lines_of_one_level_are_one_chunk() -> None:
 
 
 def test_no_line_makes_no_chunk() -> None:
-    assert levels.chunk(b"", 1) == []
+    assert levels.chunk(b"", 1, 0) == []
 
 
 @given(st.lists(LINES))
 def test_chunks_say_of_every_line_what_its_header_says(lines: list[str]) -> None:
-    chunks = levels.chunk(text_of(lines).encode(), 5)
+    chunks = levels.chunk(text_of(lines).encode(), 5, len(lines))
     assert b"".join(chunk.text for chunk in chunks) == text_of(lines).encode()
     said = []
     next_line = 5

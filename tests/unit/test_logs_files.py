@@ -18,6 +18,7 @@ from entrance_server.logs.files import (
     after_newline,
     last_record,
     read_end,
+    read_on,
     read_slice,
 )
 from entrance_server.logs.journal import EMPTY, Record
@@ -65,6 +66,29 @@ def test_any_part_is_read_as_it_was_written(
     while len(wanted) > 1 and sum(map(len, wanted)) > max_bytes:
         wanted.pop()
     assert part == LogSlice(from_line, len(wanted), b"".join(wanted))
+
+
+@given(APPENDS, st.integers(0, 200))
+def test_who_reads_on_gets_every_line_within_the_limit_and_no_more_than_a_line_beyond_it(
+    appends: list[tuple[bytes, ...]], max_bytes: int
+) -> None:
+    lines = [line for append in appends for line in append]
+    read = list[bytes]()
+    with TemporaryDirectory() as name:
+        write(Path(name), *(b"".join(append) for append in appends))
+        while part := read_on(Path(name), len(read) + 1, max_bytes):
+            if not part.line_count:
+                break
+            text = lines[len(read) :][: part.line_count]
+            assert part == LogSlice(len(read) + 1, len(text), b"".join(text))
+            assert len(part.text) <= max_bytes or part.line_count == 1
+            read += text
+    assert read == lines
+
+
+def test_who_reads_on_from_within_an_append_gets_its_rest(tmp_path: Path) -> None:
+    write(tmp_path, b"a\nb\nc\n", b"d\n", b"e\nf\n")
+    assert read_on(tmp_path, 2, 7) == LogSlice(2, 3, b"b\nc\nd\n")
 
 
 @given(st.binary(max_size=60).map(lambda data: data.replace(b"a", b"\n")), st.integers(1, 10))

@@ -108,6 +108,15 @@ def read_slice(directory: Path, from_line: int, max_lines: int, max_bytes: int) 
     return LogSlice(from_line, text.count(b"\n"), text)
 
 
+def read_on(directory: Path, from_line: int, max_bytes: int) -> LogSlice | None:
+    """Lines of the log in a directory, up to the end of an append where the limit allows it.
+
+    What the journal has counted is not counted again, and the next part begins with an append.
+    """
+    with _reading(directory) as log:
+        return None if log is None else log.appends(from_line, max_bytes)
+
+
 def read_end(directory: Path, max_bytes: int) -> LogSlice | None:
     """The last whole lines of the log in a directory, as many as the limit allows."""
     with _reading(directory) as log:
@@ -143,6 +152,18 @@ class _LogReader:
         self._journal = Journal(journal)
         self._count = self._journal.count_within(os.fstat(text).st_size)
         self.last = self._journal.before(self._count)
+
+    def appends(self, from_line: int, max_bytes: int) -> LogSlice:
+        """Lines from one on, to the end of the last append within the limit, else to the limit."""
+        if from_line > self.last.end_line:
+            return LogSlice(from_line, 0, b"")
+        start = self._offset_of(from_line)
+        until = self._journal.last_within(start + max_bytes, self._count)
+        if until.end_line >= from_line:
+            text = os.pread(self._text, until.end_offset - start, start)
+            return LogSlice(from_line, until.end_line - from_line + 1, text)
+        text = self._whole_lines(start, self.last.end_offset, max_bytes)
+        return LogSlice(from_line, text.count(b"\n"), text)
 
     def lines(self, from_line: int, max_lines: int, max_bytes: int) -> bytes:
         """Lines from one on, as many as both limits allow."""

@@ -46,11 +46,16 @@ class Journal:
         count = self.count()
         if count == 0 or self[count - 1].end_offset <= text_size:
             return count
-        return self._first(count, lambda record: record.end_offset > text_size)
+        return self._first_beyond(text_size, count)
 
     def first_with_line(self, line: int, count: int) -> int:
         """The index of the record whose append holds a line; `count` when none does."""
         return self._first(count, lambda record: record.end_line >= line)
+
+    def last_within(self, offset: int, count: int) -> Record:
+        """The last record whose text ends within an offset."""
+        last = self.before(count)
+        return last if last.end_offset <= offset else self.before(self._first_beyond(offset, count))
 
     def before(self, index: int) -> Record:
         """The record before an index: the state in which that append found the log."""
@@ -67,6 +72,9 @@ class Journal:
     def __getitem__(self, index: int) -> Record:
         data = os.pread(self._descriptor, _RECORD.size, index * _RECORD.size)
         return Record(*_RECORD.unpack(data))
+
+    def _first_beyond(self, offset: int, count: int) -> int:
+        return self._first(count, lambda record: record.end_offset > offset)
 
     def _first(self, count: int, holds: Callable[[Record], bool]) -> int:
         return bisect.bisect_left(range(count), True, key=lambda index: holds(self[index]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import heapq
 import itertools
 import operator
 import re
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 
 _TIME = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})? (?:SYSTEM-)?"
 _HEADER = re.compile(_TIME + rb"(ERROR|WARN|INFO) ")
-_ALARM = re.compile(_TIME + rb"(?:ERROR|WARN) ")
+_ALARMS = (b"ERROR ", b"WARN ")
+_TIME_AT_END = re.compile(_TIME + rb"\Z")
+_TIME_BYTES = 31  # at most
 
 
 class LogLevel(enum.IntEnum):
@@ -38,13 +41,16 @@ def classify(line: bytes) -> LogLevel:
     return LogLevel.INFO if header is None else LogLevel[header[1].decode()]
 
 
-def chunk(text: bytes, from_line: int) -> list[LogChunk]:
+def chunk(text: bytes, from_line: int, line_count: int) -> list[LogChunk]:
     """Whole lines, grouped so that successive ones of one level stay together."""
     chunks: list[LogChunk] = []
+    line, end_line = from_line, from_line + line_count
     for level, start, end in _runs(text):
         part = text[start:end]
-        chunks.append(LogChunk(from_line, part.count(b"\n"), level, part))
-        from_line += chunks[-1].line_count
+        # the last lines, which are most often all, need no count of their own
+        count = end_line - line if end == len(text) else part.count(b"\n")
+        chunks.append(LogChunk(line, count, level, part))
+        line += count
     return chunks
 
 
@@ -76,15 +82,21 @@ def _runs(text: bytes) -> Iterator[tuple[LogLevel, int, int]]:
 def _parts(text: bytes) -> Iterator[tuple[LogLevel, int, int]]:
     """Goes from warning to warning, not from line to line, since most lines are INFO."""
     done = 0
-    if b"ERROR " in text or b"WARN " in text:
-        for header in _ALARM.finditer(text):
-            if header.start() < done:  # a further header in the same line
-                continue
-            start = text.rfind(b"\n", done, header.start()) + 1 or done
-            end = text.find(b"\n", header.end()) + 1 or len(text)
-            if done < start:
-                yield LogLevel.INFO, done, start
-            yield classify(text[start:end]), start, end
-            done = end
+    for word in heapq.merge(*(_places(text, alarm) for alarm in _ALARMS)):
+        if word < done or not _TIME_AT_END.search(text, max(word - _TIME_BYTES, done), word):
+            continue  # a further header in the same line, or no header
+        start = text.rfind(b"\n", done, word) + 1 or done
+        end = text.find(b"\n", word) + 1 or len(text)
+        if done < start:
+            yield LogLevel.INFO, done, start
+        yield classify(text[start:end]), start, end
+        done = end
     if done < len(text):
         yield LogLevel.INFO, done, len(text)
+
+
+def _places(text: bytes, word: bytes) -> Iterator[int]:
+    place = text.find(word)
+    while place >= 0:
+        yield place
+        place = text.find(word, place + 1)

@@ -153,6 +153,17 @@ class LogStore:
         )
         return found or LogSlice(first, 0, b"")
 
+    async def read_on(self, task_id: int, from_line: int, *, max_bytes: int) -> LogSlice:
+        """Lines from one on, within the limit; it is for those who read on to the end.
+
+        There is at least one where there is any; past the end there is none.
+
+        Raises:
+            LogUnavailable, Unavailable: the log can't be read now.
+        """
+        found = await self._read(task_id, lambda log: files.read_on(log, from_line, max_bytes))
+        return found or LogSlice(from_line, 0, b"")
+
     async def read_end(self, task_id: int, *, max_bytes: int) -> LogSlice:
         """The last whole lines, as many as the limit allows; a line has 64 KiB at most."""
         found = await self._read(task_id, lambda log: files.read_end(log, max_bytes))

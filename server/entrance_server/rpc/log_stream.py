@@ -11,7 +11,7 @@ from entrance_server.logs.levels import LogChunk
 from entrance_server.rpc import enums
 from entrance_server.service.views import LogBatch
 
-MESSAGE_BYTES: Final = 128 * 1024  # text in one message; a single longer line still goes whole
+MESSAGE_BYTES: Final = 256 * 1024  # text in one message; a single longer line still goes whole
 
 
 def messages(batch: LogBatch, *, limit: int = MESSAGE_BYTES) -> Iterator[pb.StreamLogResponse]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from entrance_server.domain import errors
 from entrance_server.domain.job import Job, Principal
 from entrance_server.engines.registry import EngineRegistry
-from entrance_server.logs import LogStore, levels
+from entrance_server.logs import LogSlice, LogStore, levels
 from entrance_server.logs.levels import LogLevel
 from entrance_server.service import page_tokens
 from entrance_server.service.jobs import Jobs, require_files
@@ -86,12 +86,10 @@ class ObserveService:
             while True:
                 # read after this look, so that no line written before the end is missed
                 final = live.job if live.job.status.is_final else None
-                part = await self._logs.read(
-                    job.task_id, line, max_lines=NO_POSITION, max_bytes=STREAM_BYTES
-                )
+                part = await self._logs.read_on(job.task_id, line, max_bytes=STREAM_BYTES)
                 if part.line_count:
                     line += part.line_count
-                    yield LogBatch(_select(part.text, part.from_line, levels), line)
+                    yield LogBatch(_select(part, levels), line)
                 elif final is not None:
                     require_files(await self._jobs.find(principal, id), "log")
                     yield LogBatch((), line, final)
@@ -160,6 +158,6 @@ def _query(where: JobFilter) -> dict[str, object]:
     return dataclasses.asdict(where) | {"statuses": sorted(where.statuses)}
 
 
-def _select(text: bytes, from_line: int, wanted: frozenset[LogLevel]) -> Sequence[levels.LogChunk]:
-    chunks = levels.chunk(text, from_line)
+def _select(part: LogSlice, wanted: frozenset[LogLevel]) -> Sequence[levels.LogChunk]:
+    chunks = levels.chunk(part.text, part.from_line, part.line_count)
     return [one for one in chunks if one.level in wanted] if wanted else chunks

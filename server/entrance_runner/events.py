@@ -16,6 +16,7 @@ MAX_BYTES = (
 MAX_EVENTS = 4096
 BATCH_BYTES = 256 * 1024
 LOG_BYTES = 128 * 1024  # of one log event
+REPLACED = ("progress", "resource")  # kinds of which the newest alone is kept
 _EVENT_BYTES = 64  # what an event weighs beside its text
 
 
@@ -36,6 +37,7 @@ class EventBuffer:
         self._entries: list[_Entry] = []
         self._bytes = 0
         self._last_seq = 0
+        self._acknowledged = 0
         self._ended = False
         self._abandoned = False
         self._reader = 0
@@ -87,6 +89,7 @@ class EventBuffer:
         count = bisect.bisect_right(self._entries, seq, key=attrgetter("seq"))
         self._bytes -= sum(entry.bytes for entry in self._entries[:count])
         del self._entries[:count]
+        self._acknowledged = max(self._acknowledged, seq)
         self._notify()
 
     def abandon(self) -> None:
@@ -115,6 +118,11 @@ class EventBuffer:
             start = bisect.bisect_right(self._entries, seq, key=attrgetter("seq"))
             if start < len(self._entries) or self._ended:
                 return self._batch(start)
+            await self._changed.wait()
+
+    async def wait_acknowledged(self, seq: int) -> None:
+        """Waits until the events up to a number are acknowledged."""
+        while self._acknowledged < seq:
             await self._changed.wait()
 
     async def wait_finished(self, reader: int) -> None:

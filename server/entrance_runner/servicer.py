@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import grpc.aio
 from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance_runner.engine import EngineUnavailable, InvalidOption, RunRequest
-from entrance_runner.events import EventBuffer, Superseded
+from entrance_runner.events import REPLACED, EventBuffer, Superseded
 from entrance_runner.host import (
     DirectoryUnavailable,
     Host,
@@ -29,6 +30,9 @@ from entrance_runner.presence import Presence
 log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+AHEAD = 2  # messages that are sent before the first of them is acknowledged
+PATIENCE = 0.1  # seconds that a further one waits for it
 
 CODES = {
     WrongState: grpc.StatusCode.FAILED_PRECONDITION,
@@ -156,8 +160,14 @@ async def _acknowledge(
 
 
 async def _send(context: Context, events: EventBuffer, seq: int, reader: int) -> None:
+    sent = deque[int](maxlen=AHEAD)
     while batch := await events.after(seq, reader):
         await context.write(pb.StreamEventsResponse(events=batch))
         seq = batch[-1].seq
         if batch[-1].HasField("end"):
             return
+        if any(event.WhichOneof("kind") not in REPLACED for event in batch):
+            sent.append(seq)
+        if len(sent) == AHEAD:  # a reader that is slow to acknowledge gets more at once
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(events.wait_acknowledged(sent[0]), PATIENCE)

@@ -54,6 +54,17 @@ async def test_events_are_kept_until_they_are_acknowledged() -> None:
     assert [event.seq for event in await read(events)] == [2]
 
 
+async def test_a_wait_for_an_acknowledgement_ends_with_that_of_a_later_event() -> None:
+    events = EventBuffer()
+    await events.log(b"a\n")
+    waiting = asyncio.create_task(events.wait_acknowledged(1))
+    await read(events)
+    await events.log(b"b\n")
+    assert not waiting.done()
+    events.acknowledge(2)
+    await waiting
+
+
 async def test_of_progress_only_the_newest_is_kept() -> None:
     events = EventBuffer()
     for percent in range(100):

@@ -26,6 +26,15 @@ async def test_a_line_is_there_as_soon_as_it_is_printed(runner: RunnerClient) ->
     assert log == "first\nsecond\n"
 
 
+async def test_a_reader_that_is_slow_to_acknowledge_gets_more_lines_at_once(
+    runner: RunnerClient,
+) -> None:
+    run = await runner.start("for i in $(seq 100); do echo $i; sleep 0.01; done", "sh")
+    outcome = await runner.follow(run, acknowledge=False)
+    assert outcome.log == "".join(f"{i}\n" for i in range(1, 101))
+    assert sum(event.HasField("log") for event in outcome.events) < 100
+
+
 async def test_a_server_that_comes_back_gets_the_same_events_from_where_it_was(
     runner: RunnerClient,
 ) -> None:

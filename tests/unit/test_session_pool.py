@@ -135,7 +135,7 @@ class Silent(engine_pb2_grpc.EngineServiceServicer):
 
 @pytest.fixture
 async def silent(tmp_path: Path) -> AsyncIterator[Silent]:
-    runner, server = Silent(), grpc.aio.server()
+    runner, server = Silent(), grpc.aio.server()  # type: ignore[abstract]
     engine_pb2_grpc.add_EngineServiceServicer_to_server(runner, server)
     server.add_insecure_port(f"unix:{tmp_path}/{'0' * 16}")
     await server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -133,4 +134,4 @@ def script(attempts: Sequence[str], target: Target) -> str:
     """A shell script that makes attempts, one after the other."""
     head = _HEAD.format(target=json.dumps(asdict(target)), got_there=GOT_THERE, kept_out=KEPT_OUT)
     makes = [f"def attempt():{ATTEMPTS[name]}\nmake({name!r}, attempt)\n" for name in attempts]
-    return f"{sys.executable} -I - <<'END'\n{head}{''.join(makes)}END\n"
+    return f"{shlex.quote(sys.executable)} -I - <<'END'\n{head}{''.join(makes)}END\n"

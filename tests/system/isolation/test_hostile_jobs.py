@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,7 +103,7 @@ def _is_guarded() -> bool:
 
 def test_nothing_of_a_job_survives_its_kill(service: Service) -> None:
     mark = f"{secrets.randbelow(10**9) + 10**9}.5"
-    code = ESCAPE.format(python=sys.executable, mark=mark)
+    code = ESCAPE.format(python=shlex.quote(sys.executable), mark=mark)
     job = service.alice.client.submit(code, engine="shell", creator=new_creator())
     said(job, "left")
     until(lambda: _marked(mark), "the process that escaped runs")

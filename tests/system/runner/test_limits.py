@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 import grpc.aio
@@ -39,7 +40,7 @@ async def test_python_that_can_not_start_in_its_memory_is_told_of_the_limit(
 
 async def test_a_script_keeps_to_its_memory_with_all_that_it_starts(runner: RunnerClient) -> None:
     await runner.open("shell", options={"shell.memory_limit": "200MiB"})
-    script = f"{sys.executable} -c '{HUNGRY}'"
+    script = f"{shlex.quote(sys.executable)} -c '{HUNGRY}'"
     assert (await runner.run(script, "shell")).end.status == FAILED
     freed = await runner.run(script, "shell", options={"shell.memory_limit": "2GiB"})
     assert freed.end.status == SUCCEED
@@ -81,7 +82,7 @@ async def test_a_script_runs_on_so_many_cores_and_the_next_one_on_all(
     runner: RunnerClient,
 ) -> None:
     await runner.open("shell")
-    count = f"{sys.executable} -c 'import os; print(len(os.sched_getaffinity(0)))'"
+    count = f"{shlex.quote(sys.executable)} -c 'import os; print(len(os.sched_getaffinity(0)))'"
     limited = await runner.run(count, "shell", options={"shell.cores": "1"})
     assert limited.log.splitlines()[0] == "1"
     free = await runner.run(count, "shell")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from entrance_runner.engine import Level, Part, Progress
@@ -30,6 +32,8 @@ class StatementWorker(Worker, Generic[Statement]):
 
     def __init__(self) -> None:
         self.interrupted = False
+        self.ends = threading.Lock()  # held where a statement ends, and while one is cancelled
+        self._executes = False
         self._statements = Statements(0)
 
     @abc.abstractmethod
@@ -75,8 +79,14 @@ class StatementWorker(Worker, Generic[Statement]):
             self.finish(task)
 
     def interrupt(self) -> None:
-        """Lets no other statement begin."""
+        """Lets no other statement begin, and cancels the running one, but not what follows it."""
         self.interrupted = True
+        with self.ends:
+            if self._executes:
+                self.cancel()
+
+    def cancel(self) -> None:
+        """Makes `execute` end soon, which it does not before this returns."""
 
     def progress(self) -> Progress | None:
         """The statements that are done, and how far the running one is."""
@@ -101,13 +111,23 @@ class StatementWorker(Worker, Generic[Statement]):
         begin = time.monotonic()
         statements.begin()
         try:
-            outcome = self.execute(task, number - 1, statement)
+            with self._executing():
+                outcome = self.execute(task, number - 1, statement)
         except StatementFailed as failure:
             statements.fail()
             where = f"{name}: " if statements.count > 1 else ""
             raise RunFailed(ErrorCode.SQL_ERROR, f"{where}{failure}".rstrip()) from None
         statements.succeed()
         task.message(Level.INFO, f"{name} ended: {outcome} in {time.monotonic() - begin:.3f} s")
+
+    @contextlib.contextmanager
+    def _executing(self) -> Iterator[None]:
+        self._executes = True
+        try:
+            yield
+        finally:
+            with self.ends:
+                self._executes = False
 
 
 class Statements:

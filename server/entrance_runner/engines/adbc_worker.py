@@ -64,11 +64,11 @@ class AdbcWorker(StatementWorker[SqlStatement]):
             try:
                 return self._execute(task, index, cursor, statement.text)
             finally:
-                self._cursor = None
+                with self.ends:  # not in the middle of a cancel
+                    self._cursor = None
 
-    def interrupt(self) -> None:
-        """Has the database cancel the running statement, and lets no other begin."""
-        super().interrupt()
+    def cancel(self) -> None:
+        """Has the database cancel the running statement."""
         if (cursor := self._cursor) is not None:
             try:
                 cursor.adbc_cancel()
@@ -79,15 +79,15 @@ class AdbcWorker(StatementWorker[SqlStatement]):
 
     def finish(self, task: Task) -> None:
         """Rolls a transaction back that was left open."""
-        try:
+        transaction: bool | None = None
+        with contextlib.suppress(dbapi.Error):
             transaction = self._driver.transaction(self._connection)
             if transaction:
                 with contextlib.suppress(dbapi.Error), self._connection.cursor() as cursor:
                     cursor.execute("ROLLBACK")
                 task.message(Level.WARN, "the transaction was left open and is rolled back")
-        except dbapi.Error:
-            transaction = None
-        self._usable = transaction is not None
+                transaction = self._driver.transaction(self._connection)
+        self._usable = transaction is False  # or the next run would go on in it
 
     def _execute(self, task: Task, index: int, cursor: dbapi.Cursor, text: str) -> str:
         cursor.execute(text)

@@ -47,9 +47,8 @@ class DuckDBWorker(StatementWorker[duckdb.Statement]):
         except duckdb.Error as error:
             raise InvalidOption(f"DuckDB refuses the startup settings: {error}") from None
 
-    def interrupt(self) -> None:
-        """Interrupts the running statement and lets no other begin."""
-        super().interrupt()
+    def cancel(self) -> None:
+        """Interrupts whatever the connection does."""
         self._connection.interrupt()
 
     def split(self, code: str) -> Sequence[duckdb.Statement]:
@@ -72,8 +71,13 @@ class DuckDBWorker(StatementWorker[duckdb.Statement]):
 
     def finish(self, task: Task) -> None:
         """Rolls a transaction back that was left open."""
-        with contextlib.suppress(duckdb.Error):  # the error for there being none
+        try:
             self._connection.rollback()
+        except duckdb.TransactionException:  # there is none
+            return
+        except duckdb.Error:
+            self._usable = False
+        else:
             task.message(Level.WARN, "the transaction was left open and is rolled back")
 
     def _execute(self, task: Task, index: int, statement: duckdb.Statement) -> str:

@@ -93,7 +93,8 @@ class SparkWorker(StatementWorker[str]):
     def interrupt(self) -> None:
         """Lets Spark end what runs, and Python code too."""
         super().interrupt()
-        self._call.start(lambda: self._session.interruptTag(self._tag))
+        tag = self._tag  # the call may begin when another run has
+        self._call.start(lambda: self._session.interruptTag(tag))
         if self._shell:
             self._shell.interrupt()
 

@@ -75,9 +75,8 @@ class TrinoWorker(StatementWorker[SqlStatement]):
         total = stats.get("totalSplits") or 0
         return (stats.get("completedSplits") or 0) / total if total else 0.0
 
-    def interrupt(self) -> None:
-        """Has Trino cancel the running statement, and lets no other begin."""
-        super().interrupt()
+    def cancel(self) -> None:
+        """Has Trino cancel the running statement."""
         if (cursor := self._cursor) is not None:
             with contextlib.suppress(*_FAILURES):  # it has just ended; else the next call tries
                 cursor.cancel()

@@ -147,6 +147,7 @@ class Service:
         self._interrupted: str | None = None
         self._told: Progress | None = None
         self._told_applications: Sequence[Application] = ()
+        self._telling = threading.Lock()  # no word of a run follows its end
         self._may_go_on = threading.Event()
         self._may_go_on.set()
 
@@ -187,11 +188,12 @@ class Service:
             error = {"code": failure.code, "message": failure.message}
         except Exception as unexpected:
             error = {"code": ErrorCode.INTERNAL, "message": f"the engine failed: {unexpected!r}"}
-        finally:
+        progress, applications = self._worker.progress(), self._worker.applications()
+        with self._telling:
+            self._tell(progress, applications)
+            sys.stdout.flush()
+            self._channel.send(kind="end", error=error, usable=self._worker.usable)
             self._running = None
-        self._tell_progress()
-        sys.stdout.flush()
-        self._channel.send(kind="end", error=error, usable=self._worker.usable)
 
     def _control(self) -> None:
         try:
@@ -199,9 +201,8 @@ class Service:
                 for request in self._channel.receive(TICK):
                     self._take(request)
                 if running := self._running:
-                    if running == self._interrupted:
-                        self._worker.interrupt()
-                    self._tell_progress()
+                    self._interrupt()
+                    self._tell_progress(running)
                 elif not self._worker.check():
                     os._exit(LOST)
         except (EOFError, OSError):
@@ -211,6 +212,7 @@ class Service:
         match request:
             case {"kind": "interrupt", "run_id": run_id}:
                 self._interrupted = run_id
+                self._interrupt()  # at once, since what follows may let the next statement begin
             case {"kind": "hold"}:
                 self._may_go_on.clear()
             case {"kind": "go_on"}:
@@ -218,12 +220,20 @@ class Service:
             case _:
                 self._requests.put(request)
 
-    def _tell_progress(self) -> None:
-        progress = self._worker.progress()
+    def _interrupt(self) -> None:
+        if self._running and self._running == self._interrupted:
+            self._worker.interrupt()
+
+    def _tell_progress(self, run_id: str) -> None:
+        progress, applications = self._worker.progress(), self._worker.applications()
+        with self._telling:
+            if self._running == run_id:
+                self._tell(progress, applications)
+
+    def _tell(self, progress: Progress | None, applications: Sequence[Application]) -> None:
         if progress and progress != self._told:
             self._told = progress
             self._channel.send(kind="progress", **asdict(progress))
-        applications = self._worker.applications()
         if applications != self._told_applications:
             self._told_applications = applications
             self._channel.send(kind="applications", applications=[*map(asdict, applications)])

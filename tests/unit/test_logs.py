@@ -276,6 +276,44 @@ async def test_a_follower_gets_every_line_once(logs: LogStore) -> None:
     assert seen == await everything(logs, 1)
 
 
+async def test_followers_that_keep_up_and_that_do_not_get_every_line_once(logs: LogStore) -> None:
+    async def follow(pause: int) -> bytes:
+        seen, line = b"", 1
+        with logs.follow(1) as follower:
+            while line <= 300:
+                part = follower.appended(line) or await logs.read_on(1, line, max_bytes=50)
+                seen += part.text
+                line += part.line_count
+                if not part.line_count:
+                    await follower.wait(line)
+                for _ in range(pause):
+                    await asyncio.sleep(0)
+        return seen
+
+    async with asyncio.TaskGroup() as group:
+        following = [group.create_task(follow(pause)) for pause in (0, 1, 5, 200)]
+        for number in range(100):
+            appending = asyncio.create_task(logs.append(1, b"%d\n\n\n" % number, 3))
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+                appending.cancel()  # it may be in the log all the same, or not
+                await asyncio.wait([appending])
+                if await logs.next_line(1) > 3 * number + 1:
+                    continue
+                appending = asyncio.create_task(logs.append(1, b"%d\n\n\n" % number, 3))
+            await appending
+    whole = await everything(logs, 1)
+    assert [one.result() == whole for one in following] == [True] * 4
+
+
+async def test_a_follower_is_not_given_lines_of_a_log_that_was_removed(logs: LogStore) -> None:
+    with logs.follow(1) as follower:
+        await logs.append(1, b"old\n", 1)
+        assert follower.appended(1) is not None
+        await logs.remove(1)
+        assert follower.appended(1) is None
+
+
 async def test_a_wait_for_a_line_that_is_there_returns_at_once(logs: LogStore) -> None:
     await logs.append(1, b"a\n", 1)
     await logs.close(1)

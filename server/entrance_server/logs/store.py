@@ -111,10 +111,13 @@ class LogStore:
         if text.count(b"\n") != line_count or (text and not text.endswith(b"\n")):
             raise ValueError(f"the text for log {task_id} is not {line_count} whole lines")
         mark = (attempt, seq) if attempt or seq else None
+        appended = None
         try:
-            await self._write(task_id, _Lines(text, line_count, mark), self._head(task_id))
+            appended = await self._write(
+                task_id, _Lines(text, line_count, mark), self._head(task_id)
+            )
         finally:  # the lines are there for a cancelled caller too
-            self._followers.lines_came(task_id)
+            self._followers.lines_came(task_id, appended)
 
     async def begin(self, task_id: int) -> None:
         """Makes a log begin with its first lines, if it does not already.
@@ -206,6 +209,7 @@ class LogStore:
         """Removes a log; one that is not there is no error."""
         await self.close(task_id)
         await self._run(files.remove, self._directory(task_id))
+        self._followers.forget(task_id)
 
     async def _last(self, task_id: int) -> Record:
         slot = self._slots.get(task_id)
@@ -228,11 +232,12 @@ class LogStore:
                     raise LogUnavailable(f"the copy of log {task_id} went before it was read")
         return found
 
-    async def _write(self, task_id: int, lines: _Lines, head: Head | None) -> None:
+    async def _write(self, task_id: int, lines: _Lines, head: Head | None) -> LogSlice | None:
         async with self._slot(task_id) as slot, self._workers:
             self._tenure.check()
-            await self._run(_append, slot, self._directory(task_id), lines, head)
+            appended = await self._run(_append, slot, self._directory(task_id), lines, head)
             await self._put_aside_spare()
+            return appended
 
     @contextlib.asynccontextmanager
     async def _slot(self, task_id: int) -> AsyncIterator[_Slot]:
@@ -274,16 +279,18 @@ def _open(slot: _Slot, directory: Path) -> LogWriter:
     return slot.writer
 
 
-def _append(slot: _Slot, directory: Path, lines: _Lines, head: Head | None) -> None:
+def _append(slot: _Slot, directory: Path, lines: _Lines, head: Head | None) -> LogSlice | None:
+    """What was added; None where nothing was."""
     writer = _open(slot, directory)
     if lines.mark is not None and lines.mark <= writer.last.mark:
-        return
+        return None
     text, line_count = lines.text, lines.count
     if head is not None and not writer.last.end_line:
         first, count = head()
         text, line_count = first + text, count + line_count
     if lines.mark is None and not text:
-        return
+        return None
+    first_line = writer.last.end_line + 1
     try:
         writer.append(text, line_count, mark=lines.mark)
     except OSError:
@@ -291,6 +298,7 @@ def _append(slot: _Slot, directory: Path, lines: _Lines, head: Head | None) -> N
         with contextlib.suppress(OSError):
             writer.close()
         raise
+    return LogSlice(first_line, line_count, text) if text else None
 
 
 def _close(slot: _Slot) -> None:

@@ -86,7 +86,9 @@ class ObserveService:
             while True:
                 # read after this look, so that no line written before the end is missed
                 final = live.job if live.job.status.is_final else None
-                part = await self._logs.read_on(job.task_id, line, max_bytes=STREAM_BYTES)
+                part = None if final else follower.appended(line)
+                if part is None:
+                    part = await self._logs.read_on(job.task_id, line, max_bytes=STREAM_BYTES)
                 if part.line_count:
                     line += part.line_count
                     yield LogBatch(_select(part, levels), line)

@@ -76,18 +76,22 @@ class Host:
         self._session: Session | None = None
         self._confinement: Confinement | None = None
         self._run: Run | None = None
+        self._closes = False
 
     @property
     def is_spent(self) -> bool:
         """Whether the engine has ended between runs, or none can start: no run can follow."""
         if self._session is None:
             return not self._processes.can_spawn
-        return self.run is None and not self._session.usable
+        return self.run is None and not self._is_usable(self._session)
 
     @property
     def run(self) -> Run | None:
         """The run that goes on, or whose events are not all acknowledged."""
         return None if self._run is None or self._run.events.finished else self._run
+
+    def _is_usable(self, session: Session) -> bool:
+        return session.usable and not (self._run is not None and self._run.left_code)
 
     async def open(
         self,
@@ -176,7 +180,7 @@ class Host:
             raise WrongState(
                 f"the run {run.request.run_id} goes on, or its events are not acknowledged"
             )
-        if not self._session.usable:
+        if self._closes or not self._is_usable(self._session):
             raise WrongState("the engine of this session has ended; open another session")
         if request.run_type not in self._engine.run_types:
             names = ", ".join(self._engine.run_types)
@@ -208,7 +212,8 @@ class Host:
         self._tasks.create_task(self.find_run(run_id).interrupt(grace))
 
     async def close(self) -> None:
-        """Ends the session and whatever runs in it."""
+        """Ends the session and whatever runs in it; none can begin from then on."""
+        self._closes = True
         if self._run is not None:
             await self._run.close()
             self._run.events.abandon()

@@ -33,6 +33,9 @@ class Run:
     """A run of a session; `execute` is its life, the other methods act on it meanwhile.
 
     It is what its session reports to.
+
+    Attributes:
+        left_code: Whether its code may go on although it has ended, so that no run can follow.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Run:
         self.request = request
         self.events = EventBuffer()
         self.paused = False
+        self.left_code = False
         self._session = session
         self._output = output
         self._processes = processes
@@ -96,8 +100,10 @@ class Run:
         async with self._control:
             if self.paused:
                 self.paused = False
-                await self._session.go_on()
-                self._processes.thaw()
+                try:
+                    await self._session.go_on()
+                finally:
+                    self._processes.thaw()
 
     def begun(self) -> None:
         """Notes that the code runs, and can be frozen and interrupted."""
@@ -146,6 +152,7 @@ class Run:
         except RunFailed as failure:
             return failure
         except asyncio.CancelledError:
+            self.left_code = True
             return RunFailed(ErrorCode.ENGINE_DIED, "the engine did not notice that it was killed")
         except Exception as error:
             return self._internal(error)
@@ -197,7 +204,8 @@ class Run:
 
     async def _clean_up(self, before: set[psutil.Process]) -> None:
         self._end_control()
-        await self.resume()
+        with contextlib.suppress(RunFailed):  # the engine has died, as the code's own failure tells
+            await self.resume()
         await self._processes.kill(keep=before)
 
     def _end_control(self) -> None:
@@ -218,8 +226,10 @@ class Run:
             await self.message(Level.ERROR, failure.message)
         elif not failure and self._progress.fraction < 1:
             self.progress(Progress(1.0, self._progress.parts))
-        self.events.end(wire.end_event(failure, session_usable=self._session.usable))
+        usable = self._session.usable and not self.left_code
+        self.events.end(wire.end_event(failure, session_usable=usable))
 
     def _internal(self, error: Exception) -> RunFailed:
+        self.left_code = True
         log.error("run %s failed in the runner", self.request.run_id, exc_info=error)
         return RunFailed(ErrorCode.INTERNAL, f"the runner failed: {error!r}")

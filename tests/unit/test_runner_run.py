@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +13,14 @@ import pytest
 
 from entrance.engine.v1 import engine_pb2 as pb
 from entrance_runner.engine import Report, RunRequest, Session
+from entrance_runner.errors import ErrorCode, RunFailed
 from entrance_runner.isolation import Confinement
 from entrance_runner.output import OutputPipe
 from entrance_runner.processes import Processes
 from entrance_runner.run import Run
 
 DEADLINE = 30.0  # seconds
+DIED = RunFailed(ErrorCode.ENGINE_DIED, "the engine's process ended")
 
 
 class Code(Session):
@@ -42,6 +45,27 @@ class Code(Session):
         pass
 
 
+class Dying(Code):
+    """A session that is held, and whose engine dies meanwhile."""
+
+    async def run(self, request: RunRequest, report: Report) -> None:
+        await super().run(request, report)
+        raise DIED
+
+    async def hold(self) -> bool:
+        return True
+
+    async def go_on(self) -> None:
+        raise DIED
+
+
+class Broken(Code):
+    """A session that loses hold of its code."""
+
+    async def run(self, request: RunRequest, report: Report) -> None:
+        raise ValueError("an answer that can't be read")
+
+
 class Killing:
     """Processes whose forced end takes its time; what a run leaves behind is none."""
 
@@ -56,6 +80,9 @@ class Killing:
         if keep is None:
             self.begun.set()
             await self.done.wait()
+
+    def thaw(self) -> None:
+        pass
 
 
 class Unconfined:
@@ -83,15 +110,19 @@ def killing() -> Killing:
     return Killing()
 
 
-@pytest.fixture
-def run(code: Code, killing: Killing, output: OutputPipe, tmp_path: Path) -> Run:
+def run_in(session: Session, killing: Killing, output: OutputPipe, directory: Path) -> Run:
     return Run(
-        RunRequest(run_id="1", code="", run_type="sh", result_directory=tmp_path, options={}),
-        code,
+        RunRequest(run_id="1", code="", run_type="sh", result_directory=directory, options={}),
+        session,
         output,
         cast(Processes, killing),
         cast(Confinement, Unconfined()),
     )
+
+
+@pytest.fixture
+def run(code: Code, killing: Killing, output: OutputPipe, tmp_path: Path) -> Run:
+    return run_in(code, killing, output, tmp_path)
 
 
 async def told(run: Run) -> list[pb.Event]:
@@ -135,3 +166,29 @@ async def test_code_that_is_over_is_not_interrupted(run: Run, code: Code) -> Non
         await run.execute()
         await run.interrupt(grace=DEADLINE)
     assert not code.interrupting.is_set()
+
+
+async def test_one_whose_engine_dies_while_it_is_paused_tells_that_and_all_that_was_printed(
+    killing: Killing, output: OutputPipe, tmp_path: Path
+) -> None:
+    code = Dying()
+    run = run_in(code, killing, output, tmp_path)
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(run.execute())
+        await run.pause()
+        os.write(output.writer, b"the last words\n")
+        code.may_end.set()
+    log, end = await told(run)
+    assert log.log.text.startswith("the last words\n")
+    assert end.end.error.code == ErrorCode.ENGINE_DIED
+
+
+async def test_a_session_that_lost_hold_of_the_code_is_not_used_again(
+    killing: Killing, output: OutputPipe, tmp_path: Path
+) -> None:
+    run = run_in(Broken(), killing, output, tmp_path)
+    async with asyncio.timeout(DEADLINE):
+        await run.execute()
+    end = (await told(run))[-1].end
+    assert end.error.code == ErrorCode.INTERNAL
+    assert not end.session_usable

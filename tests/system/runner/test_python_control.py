@@ -77,7 +77,8 @@ async def test_processes_that_a_run_leaves_behind_end_with_it(runner: RunnerClie
 
 
 async def test_pause_freezes_the_kernel_and_resume_lets_it_go_on(runner: RunnerClient) -> None:
-    code = "import time\nn = 0\nwhile True:\n  n += 1\n  open('counter', 'w').write(str(n))"
+    # without `with`, Python drops an interrupt that comes as it closes the file
+    code = "n = 0\nwhile True:\n  n += 1\n  with open('counter', 'w') as f: f.write(str(n))"
     run = await runner.start(code, "python")
     counter = runner.work / "counter"
     await runner.until(lambda: counter.exists() and counter.read_text())

@@ -68,6 +68,11 @@ def test_no_pod_runs_as_root_or_may_become_it(workload: tuple[str, str]) -> None
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+def test_no_pod_of_ours_gets_settings_from_the_names_of_services() -> None:
+    for key in WORKLOADS[:2]:
+        assert objects()[key]["spec"]["template"]["spec"]["enableServiceLinks"] is False, key
+
+
 def test_secrets_are_named_and_never_told() -> None:
     for key in WORKLOADS:
         for container in objects()[key]["spec"]["template"]["spec"]["containers"]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import uvloop
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
-from entrance import garbage, service_log
+from entrance import garbage, service_log, variables
 from entrance.memory import hide_memory
-from entrance_gateway.config import GatewaySettings
+from entrance_gateway.config import PREFIX, GatewaySettings
 from entrance_gateway.run import serve
 from entrance_gateway.tls import ProtectionError
 
@@ -39,6 +40,9 @@ def main() -> int:
         for problem in error.errors():
             name = "_".join(("entrance_gateway", *map(str, problem["loc"]))).upper()
             print(f"entrance gateway: {name}: {problem['msg']}", file=sys.stderr)
+        return 1
+    except SettingsError as error:
+        print(f"entrance gateway: {variables.sentence(error, PREFIX)}", file=sys.stderr)
         return 1
     except ProtectionError as error:
         print(f"entrance gateway: {error}", file=sys.stderr)

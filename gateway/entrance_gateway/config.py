@@ -8,13 +8,15 @@ from typing import Annotated
 from pydantic import Field, IPvAnyNetwork, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "ENTRANCE_GATEWAY_"  # of the variables of the environment
+
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 
 
 class GatewaySettings(BaseSettings):
     """What an operator may set; each as `ENTRANCE_GATEWAY_<NAME>`. Times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="ENTRANCE_GATEWAY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     host: str = Field(default="127.0.0.1", description="the address to listen on")
     port: int = Field(default=9001, ge=0, le=65535, description="0 takes a free one")

@@ -17,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from entrance import variables
 from entrance_server.archive import Place
 from entrance_server.domain.addresses import LOOPBACK
 from entrance_server.domain.run_policy import RETRIES_MOST, RunPolicies, RunPolicy
@@ -28,6 +29,7 @@ from entrance_server.service.archivist import ArchiveRules
 from entrance_server.service.retention import RetentionRules
 from entrance_server.service.retries import ENGINE_DIED, ENGINE_LOST, ENGINE_REFUSED, Retries
 
+PREFIX = "ENTRANCE_"  # of the variables of the environment
 CONFIG_VARIABLE = "ENTRANCE_CONFIG"  # names the file of settings
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -44,7 +46,7 @@ class ServerSettings(BaseSettings):
     """Settings of one server; each is also read from `ENTRANCE_<NAME>` in the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ENTRANCE_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         use_attribute_docstrings=True,
@@ -380,7 +382,9 @@ def read_settings(file: Path | None = None, **given: Any) -> ServerSettings:
         return WithFile(**given)
     except ValidationError as error:
         raise ConfigError("\n".join(map(_sentence, error.errors()))) from None
-    except (SettingsError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except SettingsError as error:
+        raise ConfigError(variables.sentence(error, PREFIX)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         where = f" in {path}" if isinstance(error, ValueError) else ""
         raise ConfigError(f"{error}{where}") from None
 

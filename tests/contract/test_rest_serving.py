@@ -140,3 +140,12 @@ async def test_a_process_names_the_setting_that_is_wrong() -> None:
         _, told = await it.communicate()
     assert it.returncode == 1
     assert told.decode().startswith("entrance gateway: ENTRANCE_GATEWAY_BODY_LIMIT: Input should")
+
+
+async def test_a_process_tells_how_a_list_is_written() -> None:
+    async with process(ENTRANCE_GATEWAY_ALLOWED_ORIGINS="https://console.example") as it:
+        _, told = await it.communicate()
+    assert it.returncode == 1
+    start = 'entrance gateway: ENTRANCE_GATEWAY_ALLOWED_ORIGINS: must be JSON, such as ["a", "b"]'
+    assert told.decode().startswith(start)
+    assert told.count(b"\n") == 1

@@ -27,10 +27,10 @@ what they say.
 
 A setting of the server is taken from the first of these that has it:
 
-1. the command line: `--data-dir`, `--host`, `--port`;
+1. the command line: `--data-dir`, `--host`, `--port` (of `entrance serve`: `--grpc-port`);
 2. the environment: `ENTRANCE_` and its name in capitals, such as `ENTRANCE_GROUP_RUNNING=50`. Lists
    and tables are JSON; one entry of a table has two underscores before its name, such as
-   `ENTRANCE_PREPROCESS__SQL_LIMIT=false`;
+   `ENTRANCE_PREPROCESS__SQL_LIMIT=false`. A variable that names no setting is passed over;
 3. a TOML file, which `--config FILE` or `{CONFIG_VARIABLE}` names;
 4. the default.
 
@@ -62,7 +62,7 @@ sql_limit_rows = 1000
 ```
 
 The gateway has no file: it reads `ENTRANCE_GATEWAY_` and a name, such as
-`ENTRANCE_GATEWAY_PORT=9001`.
+`ENTRANCE_GATEWAY_PORT=9001`. Lists are JSON there, too.
 """
 
 

@@ -120,5 +120,5 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_a_variable_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENTRANCE_GROUP_LIMITS", "[{")
-    with pytest.raises(ConfigError, match="group_limits"):
+    with pytest.raises(ConfigError, match=r"^ENTRANCE_GROUP_LIMITS: must be JSON, such as"):
         read_settings()

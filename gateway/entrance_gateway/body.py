@@ -13,6 +13,7 @@ from starlette.requests import Request
 from entrance_gateway import envelope
 from entrance_gateway.errors import BODY_MISSING, UNREADABLE, Refusal
 
+_AS_IT_IS = "identity"  # of Content-Encoding
 _LONGEST_NUMBER = 400  # characters; every double fits
 
 
@@ -20,8 +21,12 @@ async def receive(request: Request, *, limit: int, deadline: float) -> bytes:
     """The request's body of at most `limit` bytes, `deadline` seconds at most.
 
     Raises:
-        Refusal: it is too large, which is told before it is read, or comes too slowly.
+        Refusal: it is compressed or too large, which is told before it is read, or comes too slowly.
     """
+    coding = request.headers.get("content-encoding", "").strip() or _AS_IT_IS
+    if coding.lower() != _AS_IT_IS:
+        words = f"The body is sent as {coding[:40]}; send it as it is, without Content-Encoding."
+        raise Refusal(words, envelope.BODY_ENCODED)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)

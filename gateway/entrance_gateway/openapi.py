@@ -38,13 +38,14 @@ _ERRORS: Mapping[int, str] = {
     403: "The caller may not do this.",
     408: "Head or body came too slowly.",
     413: "The body is too large.",
+    415: "The body is compressed.",
     429: "A limit is reached, such as that of a group's queue or of open requests.",
     500: "The service has a fault.",
     501: "The server does not have this operation.",
     503: "The server is away, or takes no jobs now.",
     504: "The server did not answer in time; the call may have had its effect.",
 }
-_OF_BODIES = frozenset({408, 413})
+_OF_BODIES = frozenset({408, 413, 415})
 _STATUS_OF = {401: -1, 403: 3}
 _HEADERS_OF: Mapping[int, str] = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 _ENVELOPED = envelope.EnvelopeResponse.media_type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -235,6 +236,27 @@ async def test_a_body_over_the_limit_is_413(is_chunked: bool) -> None:
     assert parts(response)[:2] == (413, 1)
     assert "2,097,152 bytes" in response.json()["message"]
     assert after.status_code == 200
+    assert len(it.requests) == 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "BR", "gzip, identity"])
+async def test_a_compressed_body_is_415(coding: str) -> None:
+    body = gzip.compress(b"{}")
+    async with service() as it, rest(it.port) as client:
+        response = await client.post(
+            f"{ROOT}/execute", content=body, headers={"Content-Encoding": coding}
+        )
+    assert parts(response)[:2] == (415, 1)
+    assert f"sent as {coding}; send it as it is" in response.json()["message"]
+    assert it.requests == []
+
+
+async def test_a_body_may_say_that_it_is_as_it_is() -> None:
+    async with service() as it, rest(it.port) as client:
+        response = await client.post(
+            f"{ROOT}/execute", content=b"{}", headers={"Content-Encoding": "Identity"}
+        )
+    assert response.status_code == 200
     assert len(it.requests) == 1
 
 

@@ -148,7 +148,7 @@ def test_a_parameter_of_the_path_is_not_in_the_query_or_the_body() -> None:
 
 def test_every_error_that_a_call_can_end_with_is_described() -> None:
     outcomes = [*envelope.OUTCOMES.values(), envelope.FAILED, envelope.TOO_MANY_REQUESTS]
-    of_bodies = [envelope.BODY_TOO_LARGE, envelope.TOO_SLOW]
+    of_bodies = [envelope.BODY_TOO_LARGE, envelope.BODY_ENCODED, envelope.TOO_SLOW]
     for operation in OPERATIONS:
         possible = outcomes + (of_bodies if operation.has_body else [])
         responses = described(operation)["responses"]

@@ -21,7 +21,8 @@ async def receive(request: Request, *, limit: int, deadline: float) -> bytes:
     """The request's body of at most `limit` bytes, `deadline` seconds at most.
 
     Raises:
-        Refusal: it is compressed or too large, which is told before it is read, or comes too slowly.
+        Refusal: it is compressed or too large, which is told before it is read, or comes too
+            slowly.
     """
     coding = request.headers.get("content-encoding", "").strip() or _AS_IT_IS
     if coding.lower() != _AS_IT_IS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -15,6 +15,17 @@ E = TypeVar("E", bound=StrEnum)
 JobId = Annotated[str, typer.Argument(metavar="ID", help="An execID or a taskID.")]
 JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help="execIDs or taskIDs.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")]
+
+
+def fits(bits: int) -> Callable[[int | None], int | None]:
+    """A check of a number that a call carries in so many bits."""
+
+    def checked(number: int | None) -> int | None:
+        if number is not None and not -(1 << bits - 1) <= number < 1 << bits - 1:
+            raise typer.BadParameter(f"{number} is out of range")
+        return number
+
+    return checked
 
 
 def pairs(option: str, texts: Iterable[str] | None) -> dict[str, str]:

@@ -21,7 +21,9 @@ def log(
     invocation: Invocation,
     id: arguments.JobId,
     follow: arguments.Follow = False,
-    from_line: Annotated[int, typer.Option(help="The first line, from 1.")] = 1,
+    from_line: Annotated[
+        int, typer.Option(callback=arguments.fits(64), help="The first line, from 1.")
+    ] = 1,
     level: Annotated[
         list[str] | None,
         typer.Option(metavar="LEVEL", help="Only info, warn or error lines. Repeatable."),

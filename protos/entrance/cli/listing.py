@@ -45,7 +45,9 @@ def list_jobs(
     ] = None,
     engine: Annotated[str | None, typer.Option(help="Jobs of this engine.")] = None,
     creator: Annotated[str | None, typer.Option(help="Jobs of this application.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Jobs at most.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, callback=arguments.fits(64), help="Jobs at most.")
+    ] = 50,
 ) -> None:
     """List jobs, newest first."""
     from entrance.cli import shapes

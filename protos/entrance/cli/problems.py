@@ -34,6 +34,11 @@ def report(error: Exception, invocation: Invocation) -> ExitCode:
     if isinstance(error, Problem):
         output.error(error.message, {"message": error.message})
         return error.code
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":  # an argument is bytes
+        text = error.object.encode(errors="replace").decode()
+        message = f"'{text}' is not UTF-8 at character {error.start + 1}; send text in UTF-8"
+        output.error(message, {"message": message})
+        return ExitCode.USAGE
     if isinstance(error, OSError):
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         output.error(message, {"message": message})

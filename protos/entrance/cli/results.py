@@ -32,7 +32,10 @@ def result(
     invocation: Invocation,
     id: arguments.JobId,
     index: Annotated[
-        int, typer.Argument(metavar="[INDEX]", min=0, help="Which result, from 0.")
+        int,
+        typer.Argument(
+            metavar="[INDEX]", min=0, callback=arguments.fits(32), help="Which result, from 0."
+        ),
     ] = 0,
     format: Annotated[
         str | None,
@@ -47,7 +50,11 @@ def result(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="Rows at most. Default: 100 for table, all for the others."),
+        typer.Option(
+            min=0,
+            callback=arguments.fits(64),
+            help="Rows at most. Default: 100 for table, all for the others.",
+        ),
     ] = None,
     list_all: Annotated[
         bool, typer.Option("--list", help="List the job's results instead.")

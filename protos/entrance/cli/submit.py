@@ -63,7 +63,12 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A label to keep with the job. Repeatable."),
     ] = None,
-    priority: Annotated[int, typer.Option(help="Higher ones start first, from -100 to 100.")] = 0,
+    priority: Annotated[
+        int,
+        typer.Option(
+            callback=arguments.fits(32), help="Higher ones start first, from -100 to 100."
+        ),
+    ] = 0,
     request_id: Annotated[
         str | None, typer.Option(help="Submitting again with the same id gives the same job.")
     ] = None,

@@ -49,7 +49,7 @@ def from_call(call: FailedCall, *, target: str) -> errors.EntranceError:
     number, _name = call.code().value
     message = call.details() or ""
     if number in (code_pb2.UNAVAILABLE, code_pb2.CANCELLED):
-        message = f"no answer from {target}: {message}"
+        message = f"no answer from {target}: {message.rstrip('.')}."
     return from_status(status_pb2.Status(code=number, message=message))
 
 

@@ -183,12 +183,29 @@ def test_an_unknown_job_is_told_in_a_line(entrance: TerminalCommand) -> None:
     assert (done.code, done.stderr) == (1, "error: There is no job '99'.\n")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "list --limit 99999999999999999999",
+        "log 1 --from-line -99999999999999999999",
+        "result 1 99999999999",
+        "result 1 --limit 99999999999999999999",
+        "submit -e info --engine x --priority 99999999999",
+    ],
+)
+def test_a_number_out_of_range_is_wrong_usage(entrance: TerminalCommand, arguments: str) -> None:
+    done = entrance.run(*arguments.split())
+
+    assert done.code == 2
+    assert "is out of range" in done.stderr
+
+
 def test_a_service_that_is_away_is_told_with_what_to_do(entrance: TerminalCommand) -> None:
     done = entrance.run("list", "--target", "127.0.0.1:1")
 
     assert done.code == 5
     assert done.stderr.startswith("error: no answer from 127.0.0.1:1: ")
-    assert "Is it running? `entrance serve` starts it" in done.stderr
+    assert ". Is it running? `entrance serve` starts it" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -180,3 +180,11 @@ def test_what_cannot_be_had_is_told_in_a_line(
     done = entrance.run("result", *arguments)
 
     assert (done.code, done.text, done.stderr) == (exit_code, "", f"error: {told}\n")
+
+
+def test_a_directory_that_is_not_there_is_told_by_the_files_name(
+    entrance: TerminalCommand, table: str
+) -> None:
+    done = entrance.run("result", table, "-o", "gone/a.csv")
+
+    assert (done.code, done.stderr) == (1, "error: gone/a.csv: No such file or directory\n")

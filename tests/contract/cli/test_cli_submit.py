@@ -74,6 +74,13 @@ def test_wrong_usage_is_one_line_that_says_what_to_change(
     assert (done.code, done.text, done.stderr) == (2, "", f"error: {told}\n")
 
 
+def test_code_that_is_not_utf_8_is_wrong_usage(entrance: TerminalCommand) -> None:
+    done = entrance.run("submit", "--engine", "shell", "-e", "echo \udcff")
+
+    told = "error: 'echo ?' is not UTF-8 at character 6; send text in UTF-8\n"
+    assert (done.code, done.stderr) == (2, told)
+
+
 def test_a_file_that_is_not_there_is_told_by_its_name(entrance: TerminalCommand) -> None:
     done = entrance.run("submit", "gone.sql")
 

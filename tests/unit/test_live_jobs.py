@@ -28,11 +28,20 @@ def test_progress_never_goes_back() -> None:
     assert live.view().progress == 0.5
 
 
+def test_a_pause_that_is_shown_late_takes_back_no_result_that_came_meanwhile() -> None:
+    live = LiveJob(job())
+    live.update(job(paused=True, result_count=1))
+    live.update(job(paused=True))
+    assert live.job.result_count == 1
+
+
 def test_another_try_begins_its_progress_anew() -> None:
     live = LiveJob(job())
     live.advance(0.5, [ProgressInfo("1", 0, 0, 1, 1)])
     live.measure(Resources(1, 1.0, 1))
+    live.update(job(result_count=1))
     live.update(job(status=JobStatus.WAIT_FOR_RETRY, attempt=2))
+    assert live.job.result_count == 0
     view = live.view()
     assert (view.progress, list(view.progress_info), view.resources) == (0.0, [], None)
 

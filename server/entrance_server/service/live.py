@@ -30,13 +30,17 @@ class LiveJob:
         self.progress_changes = Changes()
 
     def update(self, job: Job) -> None:
-        """Takes over what the store answered. A state never goes back: a final one stays."""
+        """Takes over what the store answered, which may be older than what another step got.
+
+        A state never goes back: a final one stays.
+        """
         if self.job.status.is_final:
             return
         if job.attempt > self.job.attempt:
             self._forget_try()
         progress = job.progress if job.status.is_final else max(job.progress, self.job.progress)
-        self.job = dataclasses.replace(job, progress=progress)
+        results = max(job.result_count, self.job.result_count)
+        self.job = dataclasses.replace(job, progress=progress, result_count=results)
         self.job_changes.bump()
         self.progress_changes.bump()
 
@@ -55,7 +59,7 @@ class LiveJob:
 
     def _forget_try(self) -> None:
         """Begins the progress anew: another try does all of the work again."""
-        self.job = dataclasses.replace(self.job, progress=0.0)
+        self.job = dataclasses.replace(self.job, progress=0.0, result_count=0)
         self.progress_info = ()
         self.resources = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, Self
 
@@ -56,7 +56,7 @@ class Backend:
 
     async def __aenter__(self) -> Self:
         source = await asyncio.to_thread(tls.to_server, self._settings)
-        self._lines = await self._connected(source.content if source else None)
+        self._lines = Lines(await self._connected(source.content if source else None))
         if source is not None and self._given is None:
             await self._stack.enter_async_context(tls.kept_current(source, self._reconnect))
         return self
@@ -200,20 +200,19 @@ class Backend:
                 return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
-    async def _connected(self, content: TlsContent | None) -> Lines:
+    async def _connected(self, content: TlsContent | None) -> Sequence[Line]:
         settings = self._settings
         if self._given is not None:
-            return Lines([await Line.opened(self._given, tunnel=settings.tunnel, owned=False)])
+            return [await Line.opened(self._given, tunnel=settings.tunnel, owned=False)]
         named = targets.split(settings.server_target)
         channels = [_open(settings, one, content, alone=len(named) == 1) for one in named]
-        return Lines(
-            [await Line.opened(channel, tunnel=settings.tunnel, owned=True) for channel in channels]
-        )
+        return [
+            await Line.opened(channel, tunnel=settings.tunnel, owned=True) for channel in channels
+        ]
 
     async def _reconnect(self, content: TlsContent) -> None:
         """Lets new calls go by new certificates, and old ones to their end."""
-        before, self._lines = self.lines, await self._connected(content)
-        for line in before:
+        for line in self.lines.replace(await self._connected(content)):
             await line.retire()
 
 

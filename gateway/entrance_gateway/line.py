@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -27,6 +27,7 @@ class Line:
         self._stack = AsyncExitStack()
         self._uses = 0
         self._retired = False
+        self._closed = False
 
     @classmethod
     async def opened(cls, channel: grpc.aio.Channel, *, tunnel: bool, owned: bool) -> Self:
@@ -41,6 +42,8 @@ class Line:
     @property
     def is_ready(self) -> bool:
         """Whether it is connected to a server that serves; one that is not is let try."""
+        if self._closed:
+            return False
         return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
     async def __aenter__(self) -> Self:
@@ -58,6 +61,7 @@ class Line:
 
     async def close(self) -> None:
         """Closes the line, whoever uses it."""
+        self._closed = True
         await self._stack.aclose()
 
     async def _close_if_unused(self) -> None:
@@ -70,6 +74,11 @@ class Lines:
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._lines = deque(lines)
+
+    def replace(self, lines: Iterable[Line]) -> Sequence[Line]:
+        """Takes others in their place, for those too who wait for one; gives what was there."""
+        before, self._lines = tuple(self._lines), deque(lines)
+        return before
 
     def next(self) -> Line:
         """The line whose turn it is, among those that are ready if there are any."""

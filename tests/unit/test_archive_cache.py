@@ -50,6 +50,15 @@ async def test_the_least_lately_used_copy_makes_room(cache: Cache, loads: Loads)
     assert cache.size == 8
 
 
+async def test_copies_that_are_dropped_while_others_need_their_room_go_once(
+    cache: Cache, loads: Loads
+) -> None:
+    await cache.get({"1/log": 4, "1/log.idx": 4}, loads)
+    await asyncio.gather(cache.drop("1"), cache.get({"2/log": 8}, loads))
+    assert cache.size == 8
+    assert not list(cache.path("1").iterdir())
+
+
 async def test_files_wanted_together_are_there_together(cache: Cache, loads: Loads) -> None:
     await cache.get({"1/log": 100, "1/log.idx": 4}, loads)
     assert cache.path("1/log").exists()

@@ -83,7 +83,7 @@ class Cache:
     async def drop(self, folder: str) -> None:
         """Removes the copies of all files below a name."""
         for name in [one for one in self._sizes if one.startswith(f"{folder}/")]:
-            if name not in self._locks:
+            if name in self._sizes and name not in self._locks:  # one may have made room meanwhile
                 await self._evict(name)
 
     async def _load(self, name: str, size: int, load: Load) -> None:
@@ -111,8 +111,10 @@ class Cache:
             raise CacheFull(f"{size} bytes are to be kept on a disk with {free} left")
 
     async def _evict(self, name: str) -> None:
-        del self._sizes[name]
-        await asyncio.to_thread(self.path(name).unlink, missing_ok=True)
+        """Removes a copy that nobody holds, and that nobody makes anew before it is gone."""
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            del self._sizes[name]
+            await asyncio.to_thread(self.path(name).unlink, missing_ok=True)
 
 
 def _make_empty(directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import sys
@@ -63,7 +64,7 @@ class RunnerClient:
     def socket(self) -> Path:
         return self.directory / "runner.sock"
 
-    @property
+    @functools.cached_property  # to find it is a look at all processes of the machine
     def host(self) -> psutil.Process:
         """The process that hosts the session; the one that a server starts only guards it."""
         (host,) = psutil.Process(self.process.pid).children()

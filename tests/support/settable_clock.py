@@ -20,15 +20,18 @@ class SettableClock:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._link = file.with_name("libfaketime.so.1")  # since a path to load can't have a space
+        if self.works:
+            self._link.symlink_to(str(_library()))
         self.set(0)
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What programs are started with that go by it; nothing where that can't be had."""
-        if (library := _library()) is None:
+        if not self.works:
             return {}
         return {
-            "LD_PRELOAD": str(library),
+            "LD_PRELOAD": str(self._link),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

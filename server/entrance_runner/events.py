@@ -15,7 +15,7 @@ MAX_BYTES = (
 )  # of events that are not acknowledged; then the run's output has to wait
 MAX_EVENTS = 4096
 BATCH_BYTES = 256 * 1024
-LOG_BYTES = 128 * 1024  # of one log event
+LOG_BYTES = BATCH_BYTES  # of one log event
 REPLACED = ("progress", "resource")  # kinds of which the newest alone is kept
 _EVENT_BYTES = 64  # what an event weighs beside its text
 

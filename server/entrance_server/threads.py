@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 async def run_in_thread(
-    executor: Executor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    executor: Executor | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Runs work in a thread of an executor.
+    """Runs work in a thread of an executor; None is the loop's own.
 
     A cancelled caller gets its CancelledError only when the work is done, so that it may give back
     what the work uses, such as a lock or a file.

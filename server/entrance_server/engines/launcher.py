@@ -19,6 +19,7 @@ from typing import NamedTuple
 import grpc.aio
 import psutil
 
+from entrance_server import threads
 from entrance_server.domain.job import SessionRecord
 from entrance_server.engines.isolation import SessionIsolation
 from entrance_server.engines.processes import SESSION_VARIABLE, Orphans, ended
@@ -170,15 +171,21 @@ class LocalLauncher:
         address = f"unix:{files.socket}"
         self._launched.add(session_id)
         try:
-            child = await asyncio.to_thread(self._start, session_id, address)
-        except OSError:
-            await asyncio.to_thread(self._remove, session_id, files)
-            self._launched.discard(session_id)
+            child = await threads.run_in_thread(None, self._start, session_id, address)
+        except BaseException:  # who is cancelled meanwhile may have it started
+            await self._undo(session_id, files)
             raise
-        self._children[session_id] = child
         return RunnerProcess(
             session_id, address, child.pid, start_of(child.pid), str(files.directory.resolve())
         )
+
+    async def _undo(self, session_id: str, files: RunnerFiles) -> None:
+        if (child := self._children.pop(session_id, None)) is not None:
+            child.kill()
+            await asyncio.to_thread(child.wait)
+            await self._orphans.end(session_id)
+        await asyncio.to_thread(self._remove, session_id, files)
+        self._launched.discard(session_id)
 
     def attach(self, record: SessionRecord) -> RunnerProcess:
         """The runner of a session that an earlier server opened, or another one on this machine."""
@@ -196,7 +203,7 @@ class LocalLauncher:
         # -P, since it must import nothing from the session's directory
         command = [self._python, "-P", "-m", "entrance_runner", "--address", address]
         with open(directory / "runner.log", "ab", opener=_private) as output:
-            return subprocess.Popen(
+            child = self._children[session_id] = subprocess.Popen(
                 [
                     *command,
                     f"--orphan-timeout={self._orphan_timeout}",
@@ -210,6 +217,7 @@ class LocalLauncher:
                 start_new_session=True,
                 env=_runner_environment(session_id),
             )
+        return child
 
     async def reap(self, runner: Runner) -> int | None:
         """Waits for the end of a runner, by force after a while, and removes what it left.

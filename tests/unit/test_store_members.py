@@ -102,6 +102,14 @@ async def test_a_job_that_does_not_exist_has_no_owner(store: SqlStore) -> None:
     assert await store.owners_of([7]) == {}
 
 
+async def test_the_only_server_of_a_store_joins_again_wherever_it_is(store: SqlStore) -> None:
+    lease = await join(store, "a", home="machine/first boot:/data", length=None)
+    job, _ = await store.create_job(spec(), instance="a")
+    again = await join(store, "a", home="machine/next boot:/moved", length=None)
+    assert again.fence > lease.fence
+    assert [one.task_id for one in await store.unfinished_jobs("a")] == [job.task_id]
+
+
 async def test_the_only_server_of_a_store_owns_all_that_is_left(store: SqlStore) -> None:
     await join(store, "a", length=None)
     job, _ = await store.create_job(spec(), instance="a")

@@ -37,7 +37,7 @@ class SqlMembers(ABC):
             row = connection.execute(statements.GET_INSTANCE_TO_JOIN, asked).one_or_none()
             if row is None:
                 connection.execute(statements.ADD_INSTANCE, asked | values)
-            elif row.is_alive and row.home != home:
+            elif lease is not None and row.is_alive and row.home != home:
                 raise NameTaken(rows.instance_from(row))
             fence: int = connection.execute(statements.TAKE_LEASE, asked | values).scalar_one()
             connection.execute(statements.OWN_AGAIN, asked | {"p_fence": fence})

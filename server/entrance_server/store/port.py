@@ -228,7 +228,7 @@ class Members(Protocol):
                 a store that no other uses, which gets all that there is.
 
         Raises:
-            NameTaken: a server elsewhere holds it.
+            NameTaken: a server elsewhere holds it, and the store is shared.
         """
 
     async def renew(self, lease: Lease, length: timedelta) -> None:

@@ -98,7 +98,7 @@ def instance_name(data_dir: Path, configured: str, port: int) -> str:
     if configured:
         return configured
     path = data_dir / INSTANCE_FILE
-    if not path.exists():
+    if not path.exists() or not path.read_text().strip():  # empty where the power failed
         host = socket.gethostname().replace("_", "-")[:64] or "localhost"
         path.write_text(f"{host}:{port}\n")
     return path.read_text().strip()

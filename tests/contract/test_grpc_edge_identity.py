@@ -104,6 +104,15 @@ async def test_channelz_is_for_administrators_alone(
     assert refusal.value.code() is code
 
 
+async def test_who_is_no_administrator_is_told_what_to_send() -> None:
+    async with serving(Services()) as channel:
+        channelz = channelz_pb2_grpc.ChannelzStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await channelz.GetServers(channelz_pb2.GetServersRequest(), metadata=AS_ALICE)
+    told = "This is for administrators alone; send a token of one."
+    assert refusal.value.details() == told
+
+
 async def test_channelz_shows_an_administrator_the_server() -> None:
     async with serving(Services()) as channel:
         channelz = channelz_pb2_grpc.ChannelzStub(channel)

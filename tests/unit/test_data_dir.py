@@ -62,3 +62,14 @@ def test_sockets_are_elsewhere_where_that_has_a_path_too_long_for_them(
         listener.bind(str(below / "kernel-5"))
         shutil.rmtree(directory / "0123456789abcdef.d")
     assert not directory.exists()
+
+
+@pytest.mark.parametrize("left", [None, "", "\n"])
+def test_an_instance_has_the_name_of_its_first_start_that_is_kept(
+    tmp_path: Path, left: str | None
+) -> None:
+    if left is not None:
+        (tmp_path / "instance").write_text(left)
+    first = data_dir.instance_name(tmp_path, "", 9104)
+    assert first.endswith(":9104")
+    assert data_dir.instance_name(tmp_path, "", 9999) == first

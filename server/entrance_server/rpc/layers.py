@@ -161,7 +161,7 @@ class Identity:
             grant = await self._authenticator.authenticate(credentials)
             caller.set_grant(grant)
             if needs_admin and not grant.principal.is_admin:
-                raise PermissionDenied(f"{method.service} is for administrators alone.")
+                raise PermissionDenied("This is for administrators alone; send a token of one.")
             if not method.streams:
                 return await handler(request, context)
             async with self._authenticator.holding(grant):

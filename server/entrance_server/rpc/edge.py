@@ -116,7 +116,7 @@ class Edge(grpc.GenericRpcHandler):
 
     async def _request(self, context: Context) -> Any:
         """The bytes of the request of a call, which is aborted when none comes."""
-        error: EntranceError = InvalidRequest("Send a request before the end of the call.")
+        error: EntranceError
         limit = self._request_deadline
         try:
             with self._deadlines.within(limit):
@@ -126,6 +126,7 @@ class Edge(grpc.GenericRpcHandler):
         else:
             if request is not grpc.aio.EOF:
                 return request
+            error = InvalidRequest("Send a request before the end of the call.")
         await context.abort_with_status(rpc_status.to_status(errors.status_of(error)))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -218,13 +219,28 @@ def add(
     app.command(name, help=run.__doc__)(call)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print("entrance", metadata.version("entrance"))
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+]
+
+
 def root(app: typer.Typer, help: str) -> None:
     """Lets the options of every command also stand before the command."""
 
-    def call(ctx: typer.Context, **given: Any) -> None:
+    def call(ctx: typer.Context, version: bool, **given: Any) -> None:
         ctx.obj = options(**given)
 
-    _sign(call, _OPTIONS.values())
+    version = inspect.Parameter(
+        "version", inspect.Parameter.KEYWORD_ONLY, annotation=_Version, default=False
+    )
+    _sign(call, [version, *_OPTIONS.values()])
     app.callback(help=help)(call)
 
 

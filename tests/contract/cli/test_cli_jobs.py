@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,11 @@ def test_a_token_can_come_from_a_file(entrance: TerminalCommand, tmp_path: Path)
         2,
         "error: there is no token in empty; name another --token-file\n",
     )
+
+
+def test_it_tells_its_version(entrance: TerminalCommand) -> None:
+    done = entrance.run("--version")
+    assert (done.code, done.text) == (0, f"entrance {version('entrance')}\n")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["submit", "--help"], ["serve", "--help"]])

@@ -24,6 +24,7 @@ from tests.support.jobs import ended, new_creator, said, texts
 from tests.support.paths import ROUTES, ask, refusal, sent
 from tests.support.rest import answer_of
 from tests.support.service import Caller, Service, running_service
+from tests.support.waiting import until
 
 EXAMPLES = settings(
     max_examples=int(os.environ.get("ENTRANCE_EXAMPLES", "30")),
@@ -127,9 +128,9 @@ class TestTree:
         assert ask(alice, "GetDirFileTrees", path=path) == {"dirFileTrees": None}
 
     def test_results_of_a_running_job_so_far(self, alice: Caller) -> None:
-        code = "display(1)\nimport time\nprint('shown')\ntime.sleep(1000)"
+        code = "display(1)\nimport time\ntime.sleep(1000)"
         job = alice.client.submit(code, engine="python", creator=new_creator())
-        said(job, "shown")
+        until(job.results, "its first result is there")
         tree = ask(alice, "GetDirFileTrees", path=place_of(job))["dirFileTrees"]
         assert [leaf["name"] for leaf in tree["children"]] == ["_0.dolphin"]
         job.kill()

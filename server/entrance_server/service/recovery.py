@@ -21,7 +21,7 @@ from entrance_server.service.durable import durably
 from entrance_server.service.execution import Executor
 from entrance_server.service.live import LiveJob, LiveJobs
 from entrance_server.service.runs import run_id_of
-from entrance_server.store.port import Inheritance, Store
+from entrance_server.store.port import Inheritance, LeaseLost, Store
 from entrance_server.tenure import Tenure
 
 log = structlog.get_logger(__name__)
@@ -77,10 +77,18 @@ class Recovery:
         async with asyncio.TaskGroup() as tasks:  # one that does not answer holds up no other
             for record in records:
                 job = running.get(record.session_id)
-                tasks.create_task(self._recover_session(record, job, resumed))
+                tasks.create_task(self._try_session(record, job, resumed))
         for job in jobs:
             if job.task_id not in resumed:
                 await self._recover_job(job)
+
+    async def _try_session(self, record: SessionRecord, job: Job | None, resumed: set[int]) -> None:
+        try:
+            await self._recover_session(record, job, resumed)
+        except LeaseLost:
+            raise
+        except Exception:  # an error of one must not strand the jobs of the others
+            log.exception("session not recovered", session=record.session_id)
 
     async def _recover_session(
         self, record: SessionRecord, job: Job | None, resumed: set[int]

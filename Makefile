@@ -28,9 +28,9 @@ help:  ## Show what there is to make
 
 install: $(INSTALLED)  ## Install into VENV (.venv), with PYTHON (the first that is new enough)
 
-test: check  ## Install, check, then run every test; WORKERS (2) at once, but for those of the system
+test: check  ## Install, check, then run every test; WORKERS (2) at once
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile tests/unit tests/contract
-	$(BIN)/python -m pytest tests/system
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile tests/system
 
 check: $(INSTALLED)  ## Style, types, imports, protos and stubs; changes nothing
 	$(BIN)/python hatch_build.py --check

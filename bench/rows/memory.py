@@ -36,7 +36,11 @@ def followers(rounds: int) -> Sequence[Figure]:
 def _figure(
     what: str, counts: Sequence[int], rounds: int, environment: dict[str, str], grow: Grow
 ) -> Figure:
-    measured = [asyncio.run(_resident(counts, environment, grow)) for _ in range(rounds)]
+    async def measure() -> Sequence[Sequence[int]]:
+        # in one event loop: gRPC tells of what was cancelled later, and to no loop that is closed
+        return [await _resident(counts, environment, grow) for _ in range(rounds)]
+
+    measured = asyncio.run(measure())
     few, many = (
         Series([(sizes[at] - sizes[0]) / counts[at - 1] / KIB for sizes in measured])
         for at in (1, 2)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -221,6 +220,8 @@ def add(
 
 def _tell_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata  # here, since it takes a tenth of the time of help
+
         print("entrance", metadata.version("entrance"))
         raise typer.Exit
 

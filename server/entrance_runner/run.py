@@ -204,9 +204,9 @@ class Run:
 
     async def _clean_up(self, before: set[psutil.Process]) -> None:
         self._end_control()
+        await self._processes.kill(keep=before)  # first, or what is paused would go on until then
         with contextlib.suppress(RunFailed):  # the engine has died, as the code's own failure tells
             await self.resume()
-        await self._processes.kill(keep=before)
 
     def _end_control(self) -> None:
         self._over.set()

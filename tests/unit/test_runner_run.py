@@ -67,11 +67,15 @@ class Broken(Code):
 
 
 class Killing:
-    """Processes whose forced end takes its time; what a run leaves behind is none."""
+    """Processes whose forced end takes its time; what a run leaves behind is none.
+
+    `acts` are what else was done with them, in order.
+    """
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
         self.done = asyncio.Event()
+        self.acts: list[str] = []
 
     async def survey(self) -> set[Any]:
         return set()
@@ -80,9 +84,14 @@ class Killing:
         if keep is None:
             self.begun.set()
             await self.done.wait()
+        else:
+            self.acts.append("end what is left")
+
+    async def freeze(self) -> None:
+        self.acts.append("freeze")
 
     def thaw(self) -> None:
-        pass
+        self.acts.append("thaw")
 
 
 class Unconfined:
@@ -181,6 +190,16 @@ async def test_one_whose_engine_dies_while_it_is_paused_tells_that_and_all_that_
     log, end = await told(run)
     assert log.log.text.startswith("the last words\n")
     assert end.end.error.code == ErrorCode.ENGINE_DIED
+
+
+async def test_nothing_that_is_paused_goes_on_before_it_is_ended(
+    run: Run, code: Code, killing: Killing
+) -> None:
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(run.execute())
+        await run.pause()
+        code.may_end.set()
+    assert killing.acts == ["freeze", "end what is left", "thaw"]
 
 
 async def test_a_session_that_lost_hold_of_the_code_is_not_used_again(

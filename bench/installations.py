@@ -69,8 +69,8 @@ class Installation:
     def _started(self, root: Path, settings: Mapping[str, str]) -> Iterator[Sequence[Service]]:
         environment = dict(settings)
         if self.database:
-            environment["ENTRANCE_STORE_URL"] = self.database.new_database()
-            environment["ENTRANCE_SHARED_DIR"] = str(root / self.name)
+            url = self.database.new_database()
+            environment |= processes.on_postgresql(url, root / self.name)
         with ExitStack() as stack:
             yield [
                 stack.enter_context(

@@ -78,6 +78,11 @@ def service_at(data_dir: Path, environment: Mapping[str, str] | None = None) -> 
         yield replace(server, http_port=port, gateway_pid=gateway.pid)
 
 
+def on_postgresql(url: str, shared_dir: Path) -> Mapping[str, str]:
+    """The settings by which a server uses a database that others may use too."""
+    return {"ENTRANCE_STORE_URL": url, "ENTRANCE_SHARED_DIR": str(shared_dir)}
+
+
 @contextmanager
 def server_at(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
     """A server alone on a data directory, from the moment when it answers on."""

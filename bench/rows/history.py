@@ -65,8 +65,7 @@ def _figure(
 def _filled(data_dir: Path, url: str, ended: int, waiting: int) -> Iterator[Calls]:
     environment = dict(HELD)
     if url:
-        environment["ENTRANCE_STORE_URL"] = url
-        environment["ENTRANCE_SHARED_DIR"] = str(data_dir / "shared")
+        environment |= processes.on_postgresql(url, data_dir / "shared")
     jobs = history.fill(data_dir, environment, ended=ended, waiting=waiting)
     with (
         processes.server_at(data_dir, environment) as service,

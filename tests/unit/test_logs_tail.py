@@ -34,6 +34,15 @@ def tail_of(*parts: LogSlice) -> Tail:
     return tail
 
 
+def followers_of_two_lines() -> Followers:
+    """Who follows a log that has two lines in its files, whether or not they were told."""
+
+    async def next_line(_: int) -> int:
+        return 3
+
+    return Followers(next_line)
+
+
 @given(APPENDS)
 def test_who_has_all_before_one_of_the_last_appends_gets_all_from_there_on(
     appends: list[list[bytes]],
@@ -81,11 +90,7 @@ def test_a_tail_is_bounded_and_has_the_last_append_at_least(sizes: list[int]) ->
 
 async def test_a_line_that_is_written_is_waited_for_until_it_is_told() -> None:
     """Or a follower that is given what was told would look for it without end."""
-
-    async def written(_: int) -> int:
-        return 3
-
-    followers = Followers(written)
+    followers = followers_of_two_lines()
     with followers.follow(1) as follower:
         followers.lines_came(1, LogSlice(1, 1, b"a\n"))
         waiting = asyncio.create_task(follower.wait(2))
@@ -98,10 +103,7 @@ async def test_a_line_that_is_written_is_waited_for_until_it_is_told() -> None:
 
 
 async def test_lines_that_came_untold_are_read() -> None:
-    async def written(_: int) -> int:
-        return 3
-
-    followers = Followers(written)
+    followers = followers_of_two_lines()
     with followers.follow(1) as follower:
         followers.lines_came(1, LogSlice(1, 1, b"a\n"))
         waiting = asyncio.create_task(follower.wait(2))

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
 
 from entrance_server.domain.instances import Lease
 from entrance_server.domain.job import Job
@@ -15,6 +14,7 @@ from entrance_server.domain.status import ACTIVE, JobStatus
 from entrance_server.domain.users import Revocation, User
 from entrance_server.scheduling import GroupLimits
 from entrance_server.store import SqlStore, statements
+from entrance_server.store.connect import open_engines
 from entrance_server.store.groups import freed_in
 from entrance_server.store.listener import MISSED
 from entrance_server.store.port import GroupFull, LeaseLost, SchemaTooNew, StoreUnavailable
@@ -180,17 +180,17 @@ async def test_a_place_that_is_left_in_the_same_commit_may_be_taken(postgres_url
 async def test_the_jobs_of_a_group_are_counted_without_those_of_others(postgres_url: str) -> None:
     async with SqlStore(postgres_url):
         pass
-    engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.connect() as connection:
+    engines = open_engines(postgres_url, readers=1)
+    with engines.writer.connect() as connection:
         connection.exec_driver_sql("SET enable_seqscan = off")  # which an empty table invites
         for asked in (statements.COUNT_PLACED, statements.COUNT_PLACED_AND_WAITING):
             sql = asked.params(p_user="a", p_creator="b", p_engine_type="c").compile(
-                engine, compile_kwargs={"literal_binds": True}
+                engines.writer, compile_kwargs={"literal_binds": True}
             )
             plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {sql}").scalars())
             assert "ix_jobs_load" in plan
             assert "Filter" not in plan
-    engine.dispose()
+    engines.dispose()
 
 
 @pytest.mark.parametrize(

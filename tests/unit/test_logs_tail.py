@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrance_server.logs.files import LogSlice
-from entrance_server.logs.followers import Followers
+from entrance_server.logs.followers import MAX_UNTOLD, PACE, Followers
 from entrance_server.logs.tail import MAX_APPENDS, MAX_BYTES, Tail
 
+HOUR = 3600.0
 APPENDS = st.lists(
     st.lists(st.binary(max_size=5), min_size=1, max_size=4), max_size=2 * MAX_APPENDS
 )
@@ -34,13 +35,13 @@ def tail_of(*parts: LogSlice) -> Tail:
     return tail
 
 
-def followers_of_two_lines() -> Followers:
+def followers_of_two_lines(*, pace: float = PACE) -> Followers:
     """Who follows a log that has two lines in its files, whether or not they were told."""
 
     async def next_line(_: int) -> int:
         return 3
 
-    return Followers(next_line)
+    return Followers(next_line, pace=pace)
 
 
 @given(APPENDS)
@@ -110,4 +111,44 @@ async def test_lines_that_came_untold_are_read() -> None:
         await asyncio.sleep(0)
         followers.lines_came(1, None)
         await waiting
+        assert follower.appended(2) is None
+
+
+async def test_lines_that_come_between_two_wakes_are_told_with_the_next() -> None:
+    followers = followers_of_two_lines(pace=HOUR)
+    with followers.follow(1) as follower:
+        followers.lines_came(1, LogSlice(1, 1, b"a\n"))
+        assert follower.appended(1) == LogSlice(1, 1, b"a\n")
+        followers.lines_came(1, LogSlice(2, 1, b"b\n"))
+        followers.lines_came(1, LogSlice(3, 1, b"c\n"))
+        assert follower.appended(2) == LogSlice(2, 0, b"")
+        followers.call(1)  # as at the job's end
+        assert follower.appended(2) == LogSlice(2, 2, b"b\nc\n")
+
+
+async def test_lines_that_come_between_two_wakes_do_not_wait_for_further_ones() -> None:
+    followers = followers_of_two_lines(pace=0.001)
+    with followers.follow(1) as follower:
+        for line in (1, 2, 3):
+            followers.lines_came(1, LogSlice(line, 1, b"x\n"))
+        await follower.wait(3)
+        assert follower.appended(3) == LogSlice(3, 1, b"x\n")
+
+
+async def test_the_lines_that_wait_for_a_wake_are_bounded() -> None:
+    followers = followers_of_two_lines(pace=HOUR)
+    long = b"x" * MAX_UNTOLD + b"\n"
+    with followers.follow(1) as follower:
+        followers.lines_came(1, LogSlice(1, 1, b"a\n"))
+        followers.lines_came(1, LogSlice(2, 1, long))
+        assert follower.appended(2) == LogSlice(2, 1, long)
+
+
+async def test_lines_of_a_removed_log_are_not_told_later() -> None:
+    followers = followers_of_two_lines(pace=HOUR)
+    with followers.follow(1) as follower:
+        followers.lines_came(1, LogSlice(1, 1, b"a\n"))
+        followers.lines_came(1, LogSlice(2, 1, b"b\n"))
+        followers.forget(1)
+        followers.call(1)
         assert follower.appended(2) is None

@@ -7,7 +7,7 @@
         print(job.result().to_arrow())
 
 The names are those of `entrance.client`. They are loaded when one is first used, so that
-`import entrance` alone costs nothing.
+`import entrance` alone costs nothing, nor does `from entrance import` one of its modules.
 """
 
 import importlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name):
-        if not name.startswith("_") and name != "client":
+        if name[:1].isupper():  # as all of them are, and no module is
             client = importlib.import_module("entrance.client")
             if name in client.__all__:
                 return getattr(client, name)

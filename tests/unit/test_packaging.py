@@ -60,6 +60,13 @@ def test_import_entrance_brings_in_nothing_heavy() -> None:
     assert not modules_imported_by("import entrance") & heavy
 
 
+@pytest.mark.parametrize("package", ["entrance_server", "entrance_gateway"])
+def test_no_service_loads_the_typed_client(package: str) -> None:
+    imported = modules_imported_by(f"import {package}.__main__")
+    assert "entrance.memory" in imported
+    assert not {name for name in imported if name.startswith("entrance.client")}
+
+
 def test_the_help_page_needs_no_server() -> None:
     imported = modules_imported_by("from entrance.cli import main; main()", "--help")
     assert "typer" in imported

@@ -67,6 +67,22 @@ def test_no_service_loads_the_typed_client(package: str) -> None:
     assert not {name for name in imported if name.startswith("entrance.client")}
 
 
+def test_the_server_starts_without_what_reads_tables() -> None:
+    imported = modules_imported_by("import entrance_server.__main__")
+    assert "entrance_server.results.files" in imported
+    assert not imported & {"pyarrow", "numpy", "xlsxwriter"}
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "xlsxwriter"])
+def test_a_server_that_could_not_read_tables_does_not_start(library: str, tmp_path: Path) -> None:
+    without = f"import sys; sys.modules[{library!r}] = None"
+    code = f"{without}; from entrance_server.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "--data-dir", str(tmp_path), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"results need the module {library}: pip install" in done.stderr
+
+
 def test_the_help_page_needs_no_server() -> None:
     imported = modules_imported_by("from entrance.cli import main; main()", "--help")
     assert "typer" in imported

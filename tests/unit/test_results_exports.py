@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrance_server.domain.job import Column, ResultSet, ResultType
-from entrance_server.results import Exports, ResultFiles, ResultUnavailable, csv_files, workbooks
+from entrance_server.results import Exports, ResultFiles, ResultUnavailable, workbooks
+from entrance_server.results.tables import TableFile
 from tests.unit.specs import largest_file
 
 JOB = 1234
@@ -129,7 +130,7 @@ def test_csv_is_read_as_it_was(
     path = tmp_path / "table.parquet"
     pq.write_table(table, path)
     written = b"".join(
-        csv_files.pieces(path, ["a", "b"], separator=separator, null="NULL", limit=None)
+        TableFile(path).csv(["a", "b"], separator=separator, null="NULL", limit=None)
     )
     read = csv.reader(io.StringIO(written.decode(), newline=""), delimiter=separator, strict=True)
     assert list(read) == [["a", "b"], *([a, "NULL" if b is None else b] for a, b in rows)]

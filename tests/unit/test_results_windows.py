@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrance_server.domain.job import ResultSet, ResultType
-from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable, tables
+from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable
 from entrance_server.results.cells import texts
+from entrance_server.results.tables import TableFile, batches
 
 JOB = 1234
 ROWS = 3_000
@@ -67,8 +68,8 @@ def test_a_window_is_what_stands_there(
     root: Path, start: int, length: int, first: int, width: int
 ) -> None:
     path = asyncio.run(ResultFiles(root).located(JOB, RESULT))
-    found = tables.window(
-        path, range(start, start + length), slice(first, first + width), 10**6, None
+    found = TableFile(path).window(
+        range(start, start + length), slice(first, first + width), 10**6, None
     )
     expected = [row[first : first + width] for row in CELLS[start : start + length]]
     assert found == ([] if not any(expected) else expected)
@@ -89,9 +90,10 @@ async def test_a_window_is_whole_or_too_large(files: ResultFiles) -> None:
 async def test_text_counts_as_the_bytes_that_are_sent(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     pq.write_table(pa.table({"c": ["ä€😀"]}), path)
-    assert tables.window(path, range(1), slice(None), 9 + 8, 3) == [["ä€😀"]]
+    table = TableFile(path)
+    assert table.window(range(1), slice(None), 9 + 8, 3) == [["ä€😀"]]
     with pytest.raises(PageTooLarge):
-        tables.window(path, range(1), slice(None), 9 + 7, 3)
+        table.window(range(1), slice(None), 9 + 7, 3)
 
 
 async def test_a_cell_may_be_too_large(files: ResultFiles) -> None:
@@ -139,9 +141,9 @@ def test_rows_are_read_in_parts_that_memory_has_room_for(tmp_path: Path, column:
     path = tmp_path / "table.parquet"
     written = pa.table({"c": column, "n": range(len(column))})
     pq.write_table(written, path, compression="zstd")
-    batches = list(tables.batches(path, None))
-    assert pa.Table.from_batches(batches).cast(written.schema).equals(written)
-    for batch in batches:
+    found = list(batches(pq.ParquetFile(path), None))
+    assert pa.Table.from_batches(found).cast(written.schema).equals(written)
+    for batch in found:
         lengths = [len(cell or "") for cell in texts(batch.column("c"))]
         assert batch.num_rows <= 64 or sum(lengths) < 2**21 + max(lengths)
 
@@ -151,6 +153,6 @@ def test_wide_rows_of_numbers_are_read_in_parts_that_memory_has_room_for(tmp_pat
     same = pa.array([0] * 10_000)  # which takes next to nothing in the file
     written = pa.table({f"c{number}": same for number in range(200)})
     pq.write_table(written, path)
-    batches = list(tables.batches(path, None))
-    assert pa.Table.from_batches(batches).equals(written)
-    assert all(batch.nbytes < 2**21 for batch in batches)
+    found = list(batches(pq.ParquetFile(path), None))
+    assert pa.Table.from_batches(found).equals(written)
+    assert all(batch.nbytes < 2**21 for batch in found)

@@ -1,7 +1,7 @@
 """Result sets of jobs: tables as Parquet, texts, pictures and pages as they are."""
 
+from entrance_server.results.errors import PageTooLarge, ResultRejected, ResultUnavailable
 from entrance_server.results.exports import Exports
-from entrance_server.results.files import ResultFiles, ResultRejected, ResultUnavailable
-from entrance_server.results.tables import PageTooLarge
+from entrance_server.results.files import ResultFiles
 
 __all__ = ["Exports", "PageTooLarge", "ResultFiles", "ResultRejected", "ResultUnavailable"]

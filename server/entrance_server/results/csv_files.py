@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Generator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from entrance_server.results import tables
 from entrance_server.results.cells import texts
 
 
 def pieces(
-    path: Path, header: Sequence[str], *, separator: str, null: str, limit: int | None
-) -> Generator[bytes, None, None]:
-    """The rows of a table, or the first ones, below a header."""
+    batches: Iterable[pa.RecordBatch], header: Sequence[str], *, separator: str, null: str
+) -> Iterator[bytes]:
+    """The rows of batches below a header."""
     yield _lines([header], separator)
-    for batch in tables.batches(path, limit):
+    for batch in batches:
         yield _lines(_rows(batch, null), separator)
 
 

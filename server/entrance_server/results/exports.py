@@ -11,14 +11,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Self
 
-import pyarrow as pa
-from xlsxwriter.exceptions import XlsxFileError
-
 from entrance_server import threads
 from entrance_server.domain.job import ResultSet
-from entrance_server.results import csv_files, workbooks
-from entrance_server.results.files import ResultFiles, ResultUnavailable
+from entrance_server.results.errors import ResultUnavailable
+from entrance_server.results.files import ResultFiles
 
+MAX_COLUMNS = 16_384  # of a workbook
 SILENCE = 5.0  # seconds after which an empty piece tells that an export goes on
 
 
@@ -52,8 +50,8 @@ class Exports:
         Raises:
             ResultUnavailable: the table can't be read.
         """
-        made = csv_files.pieces(
-            await self._files.located(task_id, table),
+        file = await self._files.table(task_id, table)
+        made = file.csv(
             [column.name for column in table.columns],
             separator=separator,
             null=null,
@@ -71,8 +69,8 @@ class Exports:
         Raises:
             ResultUnavailable: the table can't be read, or the disk is full.
         """
-        made = workbooks.pieces(
-            await self._files.located(task_id, table),
+        file = await self._files.table(task_id, table)
+        made = file.workbook(
             [column.name for column in table.columns],
             scratch=self._directory,
             sheet_name=sheet_name,
@@ -116,7 +114,7 @@ class Exports:
     async def _next(self, pieces: Generator[bytes, None, None]) -> bytes | None:
         try:
             return await threads.run_in_thread(self._executor, next, pieces, None)
-        except (OSError, pa.ArrowException, XlsxFileError) as error:
+        except OSError as error:
             raise ResultUnavailable(str(error)) from error
 
 

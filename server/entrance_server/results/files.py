@@ -14,17 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, Self, TypeVar
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from entrance_server import threads
 from entrance_server.domain import ids
 from entrance_server.domain.job import ResultSet, ResultType
 from entrance_server.domain.sizes import spoken
 from entrance_server.job_files import Elsewhere
-from entrance_server.results import tables
+from entrance_server.results import contents
+from entrance_server.results.errors import ResultRejected, ResultUnavailable, UnreadableTable
 from entrance_server.tenure import Tenure
+
+if TYPE_CHECKING:
+    from entrance_server.results.tables import TableFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,14 +44,6 @@ _SUFFIXES = {
 _PASSING_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
 )
-
-
-class ResultRejected(Exception):
-    """A runner's file is not what it should be; sending it again can't help."""
-
-
-class ResultUnavailable(Exception):
-    """A result file can't be read or kept now: it is gone or damaged, or the disk is full."""
 
 
 class ResultFiles:
@@ -157,8 +151,8 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        path = await self.located(task_id, result)
-        return await self._run(tables.page, path, offset, limit, max_bytes)
+        table = await self.table(task_id, result)
+        return await self._run(table.page, offset, limit, max_bytes)
 
     async def read_window(
         self,
@@ -176,8 +170,8 @@ class ResultFiles:
             PageTooLarge: they are more than `max_bytes`, or a cell has more characters than that.
             ResultUnavailable: the file can't be read.
         """
-        path = await self.located(task_id, result)
-        return await self._run(tables.window, path, rows, columns, max_bytes, max_cell)
+        table = await self.table(task_id, result)
+        return await self._run(table.window, rows, columns, max_bytes, max_cell)
 
     async def modify_times(self, task_id: int, results: Sequence[ResultSet]) -> Sequence[datetime]:
         """When the files of result sets were made.
@@ -204,7 +198,7 @@ class ResultFiles:
             ResultUnavailable: the file can't be read.
         """
         path = await self.located(task_id, result)
-        return await self._run(_read_bytes, path, offset, size)
+        return await self._run(contents.read, path, offset, size)
 
     async def stream(
         self, task_id: int, result: ResultSet, offset: int
@@ -217,9 +211,10 @@ class ResultFiles:
         Raises:
             ResultUnavailable: the file can't be read.
         """
-        path = await self.located(task_id, result)
-        is_table = result.type is ResultType.TABLE
-        pieces = tables.arrow_stream(path, offset) if is_table else _pieces(path, offset)
+        if result.type is ResultType.TABLE:
+            pieces = (await self.table(task_id, result)).arrow_stream(offset)
+        else:
+            pieces = contents.pieces(await self.located(task_id, result), offset)
         async with aclosing(self._sent(pieces)) as sent:
             async for piece in sent:
                 yield piece
@@ -231,7 +226,7 @@ class ResultFiles:
             ResultUnavailable: the file can't be read.
         """
         path = await self.located(task_id, result)
-        async with aclosing(self._sent(_pieces(path, 0))) as sent:
+        async with aclosing(self._sent(contents.pieces(path))) as sent:
             async for piece in sent:
                 yield piece
 
@@ -264,11 +259,19 @@ class ResultFiles:
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await threads.run_in_thread(self._executor, work, *args, **kwargs)
-        except (OSError, pa.ArrowException) as error:
+        except OSError as error:
             raise ResultUnavailable(str(error)) from error
 
     def _directory(self, task_id: int) -> Path:
         return self._root / ids.directory_of(task_id) / _DIRECTORY
+
+    async def table(self, task_id: int, result: ResultSet) -> TableFile:
+        """A table, to be read in threads; for those of this package alone.
+
+        Raises:
+            ResultUnavailable, Unavailable: it is nowhere, or can't be had now.
+        """
+        return await self._run(_table, await self.located(task_id, result))
 
     async def located(self, task_id: int, result: ResultSet) -> Path:
         """Where a result's file is now; for those of this package alone.
@@ -332,10 +335,17 @@ def _regular(found: os.stat_result, name: str) -> os.stat_result:
     return found
 
 
+def _table(path: Path) -> TableFile:
+    """A table; blocks, since the first one loads what reads tables."""
+    from entrance_server.results.tables import TableFile
+
+    return TableFile(path)
+
+
 def _count_rows(path: Path, result: ResultSet) -> int:
     try:
-        rows, columns = tables.shape(path)
-    except (ValueError, pa.ArrowException) as error:
+        rows, columns = _table(path).shape()
+    except (ValueError, UnreadableTable) as error:
         raise ResultRejected(f"'{result.file_name}' is not a readable table: {error}") from error
     if columns != len(result.columns):
         raise ResultRejected(
@@ -362,27 +372,8 @@ def _lasting_errors_rejected() -> Iterator[None]:
         raise ResultRejected(f"the file is not readable: {error}") from error
 
 
-def _read_bytes(path: Path, offset: int, size: int) -> bytes:
-    with _content(path, offset) as content:
-        return content.read(size)
-
-
 def _modify_times(paths: Sequence[Path]) -> Sequence[datetime]:
     return [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths]
-
-
-def _pieces(path: Path, offset: int) -> Generator[bytes, None, None]:
-    with _content(path, offset) as content:
-        while piece := content.read(tables.PIECE):
-            yield piece
-
-
-@contextlib.contextmanager
-def _content(path: Path, offset: int) -> Iterator[BinaryIO]:
-    """Opens a file at an offset, or at its end where that comes first."""
-    with path.open("rb") as content:
-        content.seek(min(offset, os.fstat(content.fileno()).st_size))
-        yield content
 
 
 def _remove(directory: Path, attempt: int) -> None:

@@ -1,11 +1,15 @@
-"""Tables in Parquet files: their shape, pages of text, Arrow streams. Everything here blocks.
+"""Tables in Parquet files: their shape, pages of text, streams. Everything here blocks.
 
 A file may be far smaller than what it holds, as when one long text stands in every row, and tells
 nothing of that. So it is read a few rows at a time, unless each value has a width that is known.
+
+To import this module takes a fifth of a second and 50 MB, since it needs pyarrow. So only
+`ResultFiles` does, in a thread, when there is a first table.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from collections.abc import Generator, Iterator, Sequence
@@ -15,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from entrance_server.results import csv_files, workbooks
 from entrance_server.results.cells import texts
-
-PIECE = 256 * 1024  # bytes of a stream that are handed on at a time
+from entrance_server.results.contents import PIECE
+from entrance_server.results.errors import PageTooLarge, UnreadableTable
 
 _BUFFER = 256 * 1024  # bytes read of a column at a time
 _BATCH_BYTES = 1024 * 1024
@@ -30,51 +35,97 @@ _PAGE_CELLS = 128 * 1024  # of a batch that is made into text
 _CELL_BYTES = 8  # that a cell costs beside its text
 
 
-class PageTooLarge(Exception):
-    """Rows that were asked for are more than may be told at once."""
+class TableFile:
+    """A table in a file, which is opened anew for each read.
 
-
-def shape(path: Path) -> tuple[int, int]:
-    """How many rows and columns a table has.
-
-    Raises:
-        pyarrow.ArrowException, OSError: the file is no readable Parquet.
+    Each read raises UnreadableTable where the file is no readable Parquet, and OSError where it
+    can't be read at all.
     """
-    with _opened(path) as table:
-        return table.metadata.num_rows, len(table.schema_arrow)
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-def page(path: Path, offset: int, limit: int, max_bytes: int) -> list[list[str | None]]:
-    """Rows from an offset on, as many as both limits allow, but one at least where there is one."""
-    rows: list[list[str | None]] = []
-    size = 0
-    with _opened(path) as table:
-        for row in itertools.islice(_rows(table, offset, limit), limit):
-            size += sum(len(cell) for cell in row if cell is not None)
-            if rows and size > max_bytes:
-                break
-            rows.append(row)
-    return rows
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns it has."""
+        with self._opened() as table:
+            return table.metadata.num_rows, len(table.schema_arrow)
 
+    def page(self, offset: int, limit: int, max_bytes: int) -> list[list[str | None]]:
+        """Rows from an offset on, as many as both limits allow, but one at least if it has one."""
+        rows: list[list[str | None]] = []
+        size = 0
+        with self._opened() as table:
+            for row in itertools.islice(_rows(table, offset, limit), limit):
+                size += sum(len(cell) for cell in row if cell is not None)
+                if rows and size > max_bytes:
+                    break
+                rows.append(row)
+        return rows
 
-def window(
-    path: Path, rows: range, columns: slice, max_bytes: int, max_cell: int | None
-) -> list[list[str | None]]:
-    """Some rows, as far as there are any, with some of their columns.
+    def window(
+        self, rows: range, columns: slice, max_bytes: int, max_cell: int | None
+    ) -> list[list[str | None]]:
+        """Some rows, as far as there are any, with some of their columns.
 
-    Raises:
-        PageTooLarge: they have more bytes as UTF-8 than they may, or a cell more characters.
-    """
-    found: list[list[str | None]] = []
-    size = 0
-    with _opened(path) as table:
-        for row in itertools.islice(_rows(table, rows.start, len(rows), columns), len(rows)):
-            cells = [cell for cell in row if cell is not None]
-            size += sum(map(_size, cells)) + _CELL_BYTES * len(row)
-            if size > max_bytes or _has_longer(cells, max_cell):
-                raise PageTooLarge
-            found.append(row)
-    return found
+        Raises:
+            PageTooLarge: they have more bytes as UTF-8 than they may, or a cell more characters.
+        """
+        found: list[list[str | None]] = []
+        size = 0
+        with self._opened() as table:
+            for row in itertools.islice(_rows(table, rows.start, len(rows), columns), len(rows)):
+                cells = [cell for cell in row if cell is not None]
+                size += sum(map(_size, cells)) + _CELL_BYTES * len(row)
+                if size > max_bytes or _has_longer(cells, max_cell):
+                    raise PageTooLarge
+                found.append(row)
+        return found
+
+    def arrow_stream(self, offset: int) -> Generator[bytes, None, None]:
+        """The rows from an offset on as an Arrow IPC stream, in pieces."""
+        written = io.BytesIO()
+        with self._opened() as table:
+            with pa.ipc.new_stream(written, table.schema_arrow) as writer:
+                for batch in _batches(table, offset, _STREAM_ROWS):
+                    writer.write_batch(batch)
+                    yield from _taken(written)
+            yield from _taken(written)
+
+    def csv(
+        self, header: Sequence[str], *, separator: str, null: str, limit: int | None
+    ) -> Generator[bytes, None, None]:
+        """The rows, or the first ones, as CSV below a header, in pieces."""
+        with self._opened() as table:
+            rows = batches(table, limit)
+            yield from csv_files.pieces(rows, header, separator=separator, null=null)
+
+    def workbook(
+        self,
+        header: Sequence[str],
+        *,
+        scratch: Path,
+        sheet_name: str,
+        null: str,
+        limit: int | None,
+    ) -> Generator[bytes, None, None]:
+        """The rows, or the first ones, as an Excel workbook below a header, in pieces.
+
+        Nothing comes until all of them are in the workbook, which is a file in `scratch` meanwhile.
+        """
+        with self._opened() as table:
+            rows = batches(table, limit)
+            yield from workbooks.pieces(
+                rows, header, scratch=scratch, sheet_name=sheet_name, null=null
+            )
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        """Opens the file so that it is read bit by bit."""
+        try:
+            with pq.ParquetFile(self._path, pre_buffer=False, buffer_size=_BUFFER) as table:
+                yield table
+        except pa.ArrowException as error:
+            raise UnreadableTable(str(error)) from error
 
 
 def _size(cell: str) -> int:
@@ -85,31 +136,14 @@ def _has_longer(cells: Sequence[str], most: int | None) -> bool:
     return most is not None and any(len(cell) > most for cell in cells)
 
 
-def batches(path: Path, limit: int | None) -> Iterator[pa.RecordBatch]:
+def batches(table: pq.ParquetFile, limit: int | None) -> Iterator[pa.RecordBatch]:
     """The first rows, or all, in batches of moderate size."""
-    with _opened(path) as table:
-        left = table.metadata.num_rows if limit is None else limit
-        for batch in _batches(table, 0, _BATCH_ROWS):
-            if left <= 0:
-                return
-            yield batch.slice(0, left)
-            left -= batch.num_rows
-
-
-def arrow_stream(path: Path, offset: int) -> Generator[bytes, None, None]:
-    """The rows from an offset on as an Arrow IPC stream, in pieces."""
-    written = io.BytesIO()
-    with _opened(path) as table:
-        with pa.ipc.new_stream(written, table.schema_arrow) as writer:
-            for batch in _batches(table, offset, _STREAM_ROWS):
-                writer.write_batch(batch)
-                yield from _taken(written)
-        yield from _taken(written)
-
-
-def _opened(path: Path) -> pq.ParquetFile:
-    """Opens a table so that it is read bit by bit."""
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+    left = table.metadata.num_rows if limit is None else limit
+    for batch in _batches(table, 0, _BATCH_ROWS):
+        if left <= 0:
+            return
+        yield batch.slice(0, left)
+        left -= batch.num_rows
 
 
 def _rows(

@@ -10,7 +10,7 @@ import contextlib
 import math
 import re
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,14 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import XlsxFileError
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from entrance_server.results import tables
+from entrance_server.results import contents
 from entrance_server.results.cells import UNITS, plain, texts
+from entrance_server.results.errors import ResultUnavailable
 
 MAX_ROWS = 1_048_576  # of a sheet, its header among them
-MAX_COLUMNS = 16_384
 
 _NAME_LENGTH = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
@@ -44,36 +45,35 @@ Value: TypeAlias = str | float | bool | None
 
 
 def pieces(
-    path: Path,
+    batches: Iterable[pa.RecordBatch],
     header: Sequence[str],
     *,
     scratch: Path,
     sheet_name: str,
     null: str,
-    limit: int | None,
-) -> Generator[bytes, None, None]:
-    """The rows of a table, or the first ones; nothing comes until all of them are in the workbook.
+) -> Iterator[bytes]:
+    """The rows of batches; nothing comes until all of them are in the workbook.
 
     Rows that a sheet has no place for go on in the next one.
 
     Args:
-        path: The table.
-        header: The names of its columns.
-        scratch: A directory for temporary files, which are gone when the generator is closed.
+        batches: The rows.
+        header: The names of their columns.
+        scratch: A directory for temporary files, which are gone when the iterator is closed.
         sheet_name: What the sheet is called; characters that can't be in a name are left out.
         null: What stands for NULL.
-        limit: How many rows at most; None for all.
+
+    Raises:
+        ResultUnavailable: the workbook can't be written.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         target = Path(directory, "workbook.xlsx")
         with _opened(target, directory) as book:
             sheets = _Sheets(book, sheet_name, header, null)
-            for batch in tables.batches(path, limit):
+            for batch in batches:
                 sheets.add(batch)
                 yield b""
-        with target.open("rb") as written:
-            while piece := written.read(tables.PIECE):
-                yield piece
+        yield from contents.pieces(target)
 
 
 @contextlib.contextmanager
@@ -83,6 +83,8 @@ def _opened(target: Path, directory: str) -> Iterator[Workbook]:
     try:
         yield book
         book.close()
+    except XlsxFileError as error:
+        raise ResultUnavailable(str(error)) from error
     finally:
         for sheet in book.worksheets():
             sheet.row_data_fh.close()

@@ -13,7 +13,7 @@ from entrance_server.domain.paths import LogPath, ResultSetPath, ResultsPath
 from entrance_server.logs import LogStore, format_line, levels
 from entrance_server.logs.levels import LogLevel
 from entrance_server.results import Exports, PageTooLarge, ResultFiles
-from entrance_server.results.workbooks import MAX_COLUMNS
+from entrance_server.results.exports import MAX_COLUMNS
 from entrance_server.service import file_requests as asked
 from entrance_server.service.file_requests import ExportRequest, FileFormat, PageRequest
 from entrance_server.service.job_log import utc_now

@@ -21,7 +21,7 @@ from entrance_gateway.credentials import Metadata
 from entrance_gateway.line import Line, Lines
 from entrance_gateway.operations import WHO_CALLS, Operation
 from entrance_gateway.stream import Source, Stream
-from entrance_gateway.tunnel import CallFailed, CallLost, NoTunnel
+from entrance_gateway.tunnel import FULL_MESSAGE, CallFailed, CallLost, NoTunnel, Tunnel
 
 _HEALTH_RPC = "/grpc.health.v1.Health/Check"
 
@@ -114,12 +114,14 @@ class Backend:
             CallLost: the server is away, and another one may be asked.
         """
         timeout = max(until - time.monotonic(), 0.0)
+        message = request.SerializeToString()
         async with line:
-            if line.tunnel is not None:
+            # one that may be too large for the server goes alone, since it would break the tunnel
+            if line.tunnel is not None and len(message) <= FULL_MESSAGE:
                 try:
                     answer = await line.tunnel.call(
                         operation.rpc,
-                        request.SerializeToString(),
+                        message,
                         metadata,
                         timeout=timeout,
                         repeatable=operation.reads,
@@ -203,12 +205,15 @@ class Backend:
     async def _connected(self, content: TlsContent | None) -> Sequence[Line]:
         settings = self._settings
         if self._given is not None:
-            return [await Line.opened(self._given, tunnel=settings.tunnel, owned=False)]
+            return [await self._line(self._given, owned=False)]
         named = targets.split(settings.server_target)
         channels = [_open(settings, one, content, alone=len(named) == 1) for one in named]
-        return [
-            await Line.opened(channel, tunnel=settings.tunnel, owned=True) for channel in channels
-        ]
+        return [await self._line(channel, owned=True) for channel in channels]
+
+    async def _line(self, channel: grpc.aio.Channel, *, owned: bool) -> Line:
+        limit = self._settings.message_limit
+        tunnel = Tunnel(channel, response_limit=limit) if self._settings.tunnel else None
+        return await Line.opened(channel, tunnel=tunnel, owned=owned)
 
     async def _reconnect(self, content: TlsContent) -> None:
         """Lets new calls go by new certificates, and old ones to their end."""

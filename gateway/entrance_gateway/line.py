@@ -30,13 +30,13 @@ class Line:
         self._closed = False
 
     @classmethod
-    async def opened(cls, channel: grpc.aio.Channel, *, tunnel: bool, owned: bool) -> Self:
-        """A line over a channel, which it closes in the end when it is `owned`."""
+    async def opened(cls, channel: grpc.aio.Channel, *, tunnel: Tunnel | None, owned: bool) -> Self:
+        """A line over a channel, which it closes in the end when it is `owned`, and a tunnel."""
         line = cls(channel)
         if owned:
             line._stack.push_async_callback(channel.close)
-        if tunnel:
-            line.tunnel = await line._stack.enter_async_context(Tunnel(channel))
+        if tunnel is not None:
+            line.tunnel = await line._stack.enter_async_context(tunnel)
         return line
 
     @property

@@ -19,7 +19,8 @@ from entrance_gateway.credentials import Metadata
 _Stream: TypeAlias = "grpc.aio.StreamStreamCall[pb.CarryRequest, pb.CarryResponse]"
 
 RECONNECT = 0.1  # seconds between attempts to open the stream
-FULL_MESSAGE = 1024 * 1024  # bytes of calls, beyond which a message is sent without more
+FULL_MESSAGE = 1024 * 1024  # bytes of calls in one message, unless a single one has more
+RESPONSE_LIMIT = 4 * 1024 * 1024  # bytes of a message that gRPC takes unless it is told otherwise
 
 
 class CallFailed(Exception):
@@ -44,6 +45,7 @@ class NoTunnel(Exception):
 @dataclass(slots=True)
 class _Pending:
     call: pb.Call
+    size: int  # bytes, about
     repeatable: bool
     answer: asyncio.Future[bytes]
     sent: bool = False
@@ -60,9 +62,14 @@ class Tunnel:
 
     Calls under way in a stream that breaks are sent once more when they only read; others fail as
     UNAVAILABLE, since nobody knows whether they acted.
+
+    Args:
+        channel: the way to the server.
+        response_limit: bytes of a message that the channel takes; what is larger breaks the stream.
     """
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, response_limit: int = RESPONSE_LIMIT) -> None:
+        self._response_limit = response_limit
         self._stub = tunnel_pb2_grpc.TunnelServiceStub(channel)
         self._numbers = itertools.count(1)
         self._deadlines = Deadlines()
@@ -104,7 +111,8 @@ class Tunnel:
             message=message,
         )
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        pending = _Pending(call, repeatable, answer)
+        size = len(message) + sum(len(key) + len(value) for key, value in metadata)
+        pending = _Pending(call, size, repeatable, answer)
         self._pending[call.number] = pending
         self._queue(pending)
         try:
@@ -156,14 +164,15 @@ class Tunnel:
     def _next_message(self) -> pb.CarryRequest:
         size = count = 0
         for pending in self._unsent:
-            pending.sent = True
-            size += len(pending.call.message)
-            count += 1
-            if size >= FULL_MESSAGE:
+            size += pending.size
+            if count and size > FULL_MESSAGE:
                 break
+            pending.sent = True
+            count += 1
         request = pb.CarryRequest(
             calls=[one.call for one in self._unsent[:count] if not one.answer.done()],
             cancelled=self._given_up,
+            response_limit=self._response_limit,
         )
         del self._unsent[:count]
         self._given_up = []

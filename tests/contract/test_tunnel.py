@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -13,10 +14,18 @@ from google.rpc import code_pb2, error_details_pb2
 
 from entrance.tunnel.v1 import tunnel_pb2, tunnel_pb2_grpc
 from entrance.v1 import entrance_pb2 as pb
+from entrance_gateway.backend import Backend
+from entrance_gateway.config import GatewaySettings
 from entrance_gateway.credentials import Metadata
-from entrance_gateway.tunnel import CallFailed, NoTunnel, Tunnel
+from entrance_gateway.errors import Refusal
+from entrance_gateway.operations import operations_of
+from entrance_gateway.tunnel import RESPONSE_LIMIT, CallFailed, NoTunnel, Tunnel
 from entrance_server.domain import errors
+from entrance_server.domain.job import Job, Principal
+from entrance_server.rpc import tunnel as served
+from entrance_server.rpc.server import Limits
 from tests.contract.grpc_edge import (
+    JOB,
     PATIENCE,
     Services,
     connected,
@@ -27,6 +36,19 @@ from tests.contract.grpc_edge import (
 AS_ALICE = (("authorization", "Bearer alice"),)
 STATUS = "/entrance.v1.EntranceService/Status"
 KILL = "/entrance.v1.EntranceService/Kill"
+GET_JOB = "/entrance.v1.EntranceService/GetJob"
+SUBMIT = next(
+    one
+    for one in operations_of([pb.DESCRIPTOR.services_by_name["EntranceService"]])
+    if one.request_class is pb.SubmitRequest
+)
+
+
+class LargeJobs(Services):
+    """Answers with a job that is larger than a message may be."""
+
+    async def get_job(self, principal: Principal, id: str, *, task_id: int = 0) -> Job:
+        return replace(JOB, spec=replace(JOB.spec, code="x" * RESPONSE_LIMIT))
 
 
 @asynccontextmanager
@@ -112,6 +134,86 @@ async def test_a_slow_call_holds_up_no_other() -> None:
         assert not slow.done()
         assert services.gate is not None
         services.gate.set()
+
+
+async def acting(tunnel: Tunnel) -> pb.KillResponse:
+    message = pb.KillRequest(id="7").SerializeToString()
+    answer = await tunnel.call(KILL, message, AS_ALICE, timeout=PATIENCE, repeatable=False)
+    return pb.KillResponse.FromString(answer)
+
+
+async def test_an_answer_that_is_too_large_fails_its_own_call_alone() -> None:
+    services = LargeJobs(gate=asyncio.Event())
+    async with tunnel_to(services) as tunnel, asyncio.TaskGroup() as tasks:
+        kill = tasks.create_task(acting(tunnel))
+        await services.started.wait()
+        message = pb.GetJobRequest(id="7").SerializeToString()
+        large = tunnel.call(GET_JOB, message, AS_ALICE, timeout=PATIENCE, repeatable=True)
+        told = await failure(large)
+        assert services.gate is not None
+        services.gate.set()
+    assert told.code == code_pb2.OUT_OF_RANGE
+    assert "ask for less" in told.message
+    assert kill.result().exec_id
+
+
+async def test_many_large_answers_at_once_come_in_several_messages() -> None:
+    violation = errors.FieldViolation("id", "x" * 2_000)
+    long = errors.InvalidRequest("x" * 1_000, reason="WRONG", violations=[violation])
+    services = Services(error=long, gate=asyncio.Event())
+    async with tunnel_to(services) as tunnel, asyncio.TaskGroup() as tasks:
+        calls = [tasks.create_task(failure(acting(tunnel))) for _ in range(2_000)]
+        await eventually(lambda: len(services.asked) == len(calls))
+        assert services.gate is not None
+        services.gate.set()
+    assert {call.result().code for call in calls} == {code_pb2.INVALID_ARGUMENT}
+
+
+async def test_many_calls_with_large_credentials_go_in_several_messages() -> None:
+    metadata = (*AS_ALICE, ("token-code", "x" * 100_000))
+    async with tunnel_to(Services()) as tunnel:
+        await asyncio.gather(*(status(tunnel, metadata=metadata) for _ in range(100)))
+
+
+async def test_a_call_that_is_too_large_for_the_server_fails_alone() -> None:
+    services, limits = Services(gate=asyncio.Event()), Limits(request_bytes=2 * 1024 * 1024)
+    async with (
+        serving(services, limits=limits) as channel,
+        Backend(GatewaySettings(), channel) as backend,
+        asyncio.TaskGroup() as tasks,
+    ):
+        first = tasks.create_task(backend.call(SUBMIT, pb.SubmitRequest(), AS_ALICE))
+        await services.started.wait()
+        content = pb.ExecutionContent(code="x" * limits.request_bytes)
+        with pytest.raises(Refusal):
+            await backend.call(SUBMIT, pb.SubmitRequest(execution_content=content), AS_ALICE)
+        assert services.gate is not None
+        services.gate.set()
+    assert isinstance(first.result(), pb.SubmitResponse)
+
+
+async def test_a_caller_that_takes_no_answers_is_not_heard_any_more() -> None:
+    heard = 0
+
+    async def requests() -> AsyncIterator[tunnel_pb2.CarryRequest]:
+        nonlocal heard
+        while True:
+            heard += 1
+            calls = [tunnel_pb2.Call(number=heard, method="/x.Y/Z")] * 1_000
+            yield tunnel_pb2.CarryRequest(calls=calls)
+            await asyncio.sleep(0)
+
+    async with served.Tunnel({}, "peer") as tunnel:
+        receiving = asyncio.create_task(tunnel.receive(requests()))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert heard * 1_000 <= served.MAX_CALLS + 1_000
+        before = heard
+        async with aclosing(tunnel.responses(receiving)) as responses:
+            async for _ in responses:
+                if heard > before:
+                    break
+        receiving.cancel()
 
 
 async def test_a_call_that_takes_too_long_fails_and_is_cancelled_at_the_server() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from functools import partial
 from typing import Any, Final, NoReturn, cast
 
@@ -18,7 +18,8 @@ from entrance_server.rpc.edge import Context, RpcHandler
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["TunnelService"].full_name
 MAX_CALLS: Final = 10_000  # under way at once in one tunnel
-FULL_MESSAGE: Final = 1024 * 1024  # bytes of answers, beyond which a message is sent without more
+FULL_MESSAGE: Final = 1024 * 1024  # bytes of answers in one message, unless a single one has more
+AROUND_ANSWER: Final = 64  # bytes that an answer takes in a message beside its own, at most
 
 
 class TunnelServicer(tunnel_pb2_grpc.TunnelServiceServicer):
@@ -50,6 +51,8 @@ class Tunnel:
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._answers: list[pb.Answer] = []
         self._answered = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._response_limit: int | None = None
 
     async def __aenter__(self) -> Tunnel:
         return self
@@ -61,15 +64,24 @@ class Tunnel:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def receive(self, requests: AsyncIterator[pb.CarryRequest]) -> None:
-        """Begins calls as they come, to the end of the stream."""
+        """Begins calls as they come, to the end of the stream.
+
+        A caller that takes no answers is not heard any more until it does.
+        """
         async for request in requests:
+            if len(request.calls) > MAX_CALLS:  # nobody sends that who waits for answers
+                return
+            self._response_limit = request.response_limit or None
             for call in request.calls:
                 self._begin(call)
             for number in request.cancelled:
                 if task := self._under_way.get(number):
                     task.cancel()
+            while len(self._answers) > MAX_CALLS:
+                self._taken.clear()
+                await self._taken.wait()
 
-    async def responses(self, receiving: asyncio.Task[None]) -> AsyncIterator[pb.CarryResponse]:
+    async def responses(self, receiving: asyncio.Task[None]) -> AsyncGenerator[pb.CarryResponse]:
         """The answers, those of one turn of the event loop in one message."""
         receiving.add_done_callback(lambda _: self._answered.set())
         while True:
@@ -109,7 +121,17 @@ class Tunnel:
         except TimeoutError:
             self._refuse(call, code_pb2.DEADLINE_EXCEEDED, "The call took longer than its timeout.")
         else:
-            message = cast(Any, handler.response_serializer)(response)
+            self._answer(call, cast(Any, handler.response_serializer)(response))
+
+    def _answer(self, call: pb.Call, message: bytes) -> None:
+        limit = self._response_limit
+        if limit is not None and len(message) + AROUND_ANSWER > limit:
+            words = (
+                f"The answer has {len(message):,} bytes, more than the {limit:,} that the gateway "
+                "takes at once; ask for less, such as a smaller page."
+            )
+            self._refuse(call, code_pb2.OUT_OF_RANGE, words)
+        else:
             self._answers.append(pb.Answer(number=call.number, message=message))
 
     def _refuse(self, call: pb.Call, code: int, message: str) -> None:
@@ -118,14 +140,16 @@ class Tunnel:
         self._answered.set()
 
     def _next_message(self) -> pb.CarryResponse:
+        full = min(FULL_MESSAGE, self._response_limit or FULL_MESSAGE)
         size = count = 0
         for answer in self._answers:
-            size += len(answer.message)
-            count += 1
-            if size >= FULL_MESSAGE:
+            size += AROUND_ANSWER + (len(answer.message) or answer.error.ByteSize())
+            if count and size > full:
                 break
+            count += 1
         response = pb.CarryResponse(answers=self._answers[:count])
         del self._answers[:count]
+        self._taken.set()
         return response
 
 

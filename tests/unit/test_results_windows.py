@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrance_server.domain.job import ResultSet, ResultType
-from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable
+from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable, tables
 from entrance_server.results.cells import texts
 from entrance_server.results.tables import TableFile, batches
 
@@ -94,6 +94,32 @@ async def test_text_counts_as_the_bytes_that_are_sent(tmp_path: Path) -> None:
     assert table.window(range(1), slice(None), 9 + 8, 3) == [["ä€😀"]]
     with pytest.raises(PageTooLarge):
         table.window(range(1), slice(None), 9 + 7, 3)
+
+
+async def test_a_null_counts_as_what_stands_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"c": pa.array([None] * 10, pa.string())}), path)
+    table = TableFile(path)
+    assert len(table.window(range(10), slice(None), 10 * (8 + 5), None, null_bytes=5)) == 10
+    with pytest.raises(PageTooLarge):
+        table.window(range(10), slice(None), 10 * (8 + 5) - 1, None, null_bytes=5)
+
+
+def test_a_row_may_have_more_cells_than_are_made_into_text_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_TEXT_CELLS", 2)
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"a": [1, 2], "b": [3, 4], "c": [5, 6]}), path)
+    assert TableFile(path).page(0, 100, 100) == [["1", "3", "5"], ["2", "4", "6"]]
+
+
+def test_columns_of_nothing_are_read_in_parts_that_memory_has_room_for(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({f"c{number}": pa.nulls(10_000) for number in range(1_000)}), path)
+    found = list(batches(pq.ParquetFile(path), None))
+    assert sum(batch.num_rows for batch in found) == 10_000
+    assert max(batch.num_rows for batch in found) <= 200
 
 
 async def test_a_cell_may_be_too_large(files: ResultFiles) -> None:

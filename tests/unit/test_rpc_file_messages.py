@@ -112,13 +112,19 @@ def test_null_is_shown_as_it_is_asked_for(given: str | None, null: str) -> None:
     assert file_messages.null_of(pb.ResultsetToExcelRequest(null_value=given)) == null
 
 
+def test_what_stands_for_null_is_short() -> None:
+    file_messages.null_of(pb.OpenFileRequest(null_value="x" * 100))
+    with pytest.raises(InvalidRequest, match="nullValue"):
+        file_messages.null_of(pb.OpenFileRequest(null_value="x" * 101))
+
+
 def test_a_page_is_asked_for() -> None:
     assert file_messages.page_request(pb.OpenFileRequest()) == PageRequest()
     request = pb.OpenFileRequest(
-        page=1, page_size=2, column_page=3, column_page_size=4, enable_limit=True
+        page=1, page_size=2, column_page=3, column_page_size=4, enable_limit=True, null_value="-"
     )
     assert file_messages.page_request(request) == PageRequest(
-        page=1, page_size=2, column_page=3, column_page_size=4, for_display=True
+        page=1, page_size=2, column_page=3, column_page_size=4, for_display=True, null_value="-"
     )
 
 

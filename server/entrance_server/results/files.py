@@ -163,15 +163,18 @@ class ResultFiles:
         *,
         max_bytes: int,
         max_cell: int | None,
+        null_bytes: int = 0,
     ) -> list[list[str | None]]:
         """Some rows of a table, as far as it has them, with some of their columns, as text.
+
+        `null_bytes` is what a NULL counts.
 
         Raises:
             PageTooLarge: they are more than `max_bytes`, or a cell has more characters than that.
             ResultUnavailable: the file can't be read.
         """
         table = await self.table(task_id, result)
-        return await self._run(table.window, rows, columns, max_bytes, max_cell)
+        return await self._run(table.window, rows, columns, max_bytes, max_cell, null_bytes)
 
     async def modify_times(self, task_id: int, results: Sequence[ResultSet]) -> Sequence[datetime]:
         """When the files of result sets were made.

@@ -31,7 +31,7 @@ _STREAM_ROWS = 64 * 1024
 _READ_ROWS = 64  # a text that stands in all of them has 1 MiB at most, or else is not packed
 _VALUE_BYTES = 8  # that a value in a list takes in memory at least, however a file packs it
 _PAGE_ROWS = 1024
-_PAGE_CELLS = 128 * 1024  # of a batch that is made into text
+_TEXT_CELLS = 128 * 1024  # of a batch that is made into text
 _CELL_BYTES = 8  # that a cell costs beside its text
 
 
@@ -63,9 +63,16 @@ class TableFile:
         return rows
 
     def window(
-        self, rows: range, columns: slice, max_bytes: int, max_cell: int | None
+        self,
+        rows: range,
+        columns: slice,
+        max_bytes: int,
+        max_cell: int | None,
+        null_bytes: int = 0,
     ) -> list[list[str | None]]:
         """Some rows, as far as there are any, with some of their columns.
+
+        `null_bytes` is what a NULL counts.
 
         Raises:
             PageTooLarge: they have more bytes as UTF-8 than they may, or a cell more characters.
@@ -76,6 +83,7 @@ class TableFile:
             for row in itertools.islice(_rows(table, rows.start, len(rows), columns), len(rows)):
                 cells = [cell for cell in row if cell is not None]
                 size += sum(map(_size, cells)) + _CELL_BYTES * len(row)
+                size += null_bytes * (len(row) - len(cells))
                 if size > max_bytes or _has_longer(cells, max_cell):
                     raise PageTooLarge
                 found.append(row)
@@ -139,7 +147,7 @@ def _has_longer(cells: Sequence[str], most: int | None) -> bool:
 def batches(table: pq.ParquetFile, limit: int | None) -> Iterator[pa.RecordBatch]:
     """The first rows, or all, in batches of moderate size."""
     left = table.metadata.num_rows if limit is None else limit
-    for batch in _batches(table, 0, _BATCH_ROWS):
+    for batch in _batches(table, 0, _rows_of_text(table, _BATCH_ROWS)):
         if left <= 0:
             return
         yield batch.slice(0, left)
@@ -150,10 +158,15 @@ def _rows(
     table: pq.ParquetFile, offset: int, limit: int, columns: slice = slice(None)
 ) -> Iterator[list[str | None]]:
     """Rows from an offset on, made in batches that suit the number of rows that is wanted."""
-    width = len(table.schema_arrow)
-    for batch in _batches(table, offset, min(limit, _PAGE_ROWS, _PAGE_CELLS // max(width, 1))):
+    for batch in _batches(table, offset, _rows_of_text(table, min(limit, _PAGE_ROWS))):
         for row in zip(*map(texts, batch.columns[columns]), strict=True):
             yield list(row)
+
+
+def _rows_of_text(table: pq.ParquetFile, most: int) -> int:
+    """How many rows are made into text at once: fewer where there are many columns."""
+    width = max(len(table.schema_arrow), 1)
+    return max(min(most, _TEXT_CELLS // width), 1)
 
 
 def _batches(table: pq.ParquetFile, offset: int, most: int) -> Iterator[pa.RecordBatch]:

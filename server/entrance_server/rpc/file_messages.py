@@ -26,6 +26,7 @@ TYPES: Final[Mapping[ResultType, str]] = {
     ResultType.PICTURE: "4",
     ResultType.HTML: "5",
 }
+MAX_NULL: Final = 100  # characters
 _MOST_PAGES: Final = 2**31 - 1
 
 
@@ -61,6 +62,7 @@ def page_request(request: pb.OpenFileRequest) -> PageRequest:
         column_page=request.column_page,
         column_page_size=request.column_page_size,
         for_display=request.enable_limit,
+        null_value=null_of(request),
     )
 
 
@@ -96,9 +98,15 @@ def _column(column: Column) -> pb.FileColumn:
 
 
 def null_of(request: pb.OpenFileRequest | pb.ResultsetToExcelRequest) -> str:
-    """What stands for NULL."""
+    """What stands for NULL.
+
+    Raises:
+        InvalidRequest: it is too long to stand in every cell of a table.
+    """
     if not request.HasField("null_value"):
         return NULL
+    if len(request.null_value) > MAX_NULL:
+        raise refusal("nullValue", f"has more than {MAX_NULL} characters; send a shorter text")
     return "" if request.null_value.upper() == BLANK else request.null_value
 
 

@@ -45,6 +45,7 @@ class PageRequest:
     column_page: int = 0
     column_page_size: int = 0
     for_display: bool = False
+    null_value: str = "NULL"
 
     def window(self, max_rows: int) -> tuple[range, slice]:
         """The rows, one at least, and the columns that the page has.

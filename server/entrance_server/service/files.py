@@ -162,6 +162,7 @@ class FileService:
             columns,
             max_bytes=self._limits.page_bytes,
             max_cell=self._limits.cell_characters if request.for_display else None,
+            null_bytes=len(request.null_value.encode()),
         )
         return FilePage(
             result,

@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -28,6 +28,23 @@ from tests.unit.specs import largest_file
 
 JOB = 1234
 EMPTY = ResultSet(0, ResultType.TABLE, "application/x", "1-0.parquet")
+
+
+class Archive:
+    """Has the result files that it took out of their directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def take(self, directory: Path) -> None:
+        self._root.mkdir()
+        directory.rename(self._root / directory.name)
+
+    async def fetch(self, task_id: int, names: Collection[str]) -> Path | None:
+        return self._root if self._root.exists() else None
+
+    async def modify_times(self, task_id: int) -> Mapping[str, datetime]:
+        return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,6 +311,28 @@ async def test_a_workbook_waits_for_its_turn_and_says_that_it_goes_on(
             assert len(list(place.scratch.iterdir())) <= 1
             async for _ in first:
                 pass
+            assert b"".join([piece async for piece in second]).startswith(b"PK")
+
+
+async def test_a_workbook_is_made_of_a_table_that_was_archived_while_it_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrance_server.results.exports.SILENCE", 0.0)
+    archive = Archive(tmp_path / "archive")
+    async with ResultFiles(tmp_path / "jobs", elsewhere=archive) as files:
+        exports = Exports(files, tmp_path / "exports", max_workbooks=1)
+        place = Place(files, exports, tmp_path / "exports")
+        table = place.put(pa.table({"n": [1]}))
+
+        def workbook() -> AsyncGenerator[bytes, None]:
+            return exports.workbook(JOB, table, sheet_name="x", null="", limit=None)
+
+        async with exports, aclosing(workbook()) as first, aclosing(workbook()) as second:
+            while not await anext(first):
+                pass
+            assert await anext(second) == b""
+            archive.take(files.directory(JOB))
+            await first.aclose()
             assert b"".join([piece async for piece in second]).startswith(b"PK")
 
 

@@ -69,18 +69,18 @@ class Exports:
         Raises:
             ResultUnavailable: the table can't be read, or the disk is full.
         """
-        file = await self._files.table(task_id, table)
-        made = file.workbook(
-            [column.name for column in table.columns],
-            scratch=self._directory,
-            sheet_name=sheet_name,
-            null=null,
-            limit=limit,
-        )
         turn = asyncio.create_task(self._turns.acquire())
         try:
             while not (await asyncio.wait({turn}, timeout=SILENCE))[0]:
                 yield b""
+            file = await self._files.table(task_id, table)  # which may have moved meanwhile
+            made = file.workbook(
+                [column.name for column in table.columns],
+                scratch=self._directory,
+                sheet_name=sheet_name,
+                null=null,
+                limit=limit,
+            )
             async with aclosing(self._sent(made)) as sent:
                 async for piece in sent:
                     yield piece

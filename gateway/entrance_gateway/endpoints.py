@@ -182,14 +182,16 @@ class Download(Endpoint):
         metadata = self.metadata(request)
         asked = (await self.read(request, metadata)).message
         async with self.gateway.backend.stream(self.operation, asked, metadata) as stream:
-            first = await self._next(stream)
+            first: Any = await self._next(stream)
             if first is None:
                 raise errors.failure()
             headers = downloads.headers_of(asked, first)
-            await _send_stream(self._pieces(stream, first), headers, scope, receive, send)
+            # a file that can't be read is told after its name, and before the answer has begun here
+            begun = first if first.data else await self._next(stream)
+            await _send_stream(self._pieces(stream, begun), headers, scope, receive, send)
 
-    async def _pieces(self, stream: Stream, first: Message) -> AsyncGenerator[bytes]:
-        message: Any = first
+    async def _pieces(self, stream: Stream, begun: Message | None) -> AsyncGenerator[bytes]:
+        message: Any = begun
         while message is not None:
             if message.data:  # an empty piece tells that the file is still being made
                 yield message.data

@@ -54,6 +54,35 @@ async def test_an_error_before_the_first_byte_is_an_ordinary_answer() -> None:
     assert parts(response) == (400, 1, "No such result.", {"reason": "REASON"})
 
 
+async def test_a_file_that_can_not_be_read_is_an_ordinary_answer_too() -> None:
+    named = pb.StreamResultResponse(result_set=TABLE)
+    error = failure(grpc.StatusCode.UNAVAILABLE, "It can't be had now.")
+    async with service({"StreamResult": says(named, error=error)}) as it, rest(it.port) as client:
+        response = await client.get(RESULT)
+        head = await client.head(RESULT)
+    assert parts(response) == (503, 1, "It can't be had now.", {"reason": "REASON"})
+    assert head.status_code == 503
+
+
+async def test_a_file_that_is_still_being_made_has_begun() -> None:
+    made = asyncio.Event()
+
+    async def slow(_: Message, __: Context) -> AsyncGenerator[Message, None]:
+        yield pb.StreamResultResponse(result_set=TABLE)
+        yield pb.StreamResultResponse()
+        await made.wait()
+        yield SECOND
+
+    async with (
+        service({"StreamResult": slow}) as it,
+        running(it.port) as gateway,
+        gateway.client.stream("GET", RESULT) as response,
+    ):
+        assert response.status_code == 200
+        made.set()
+        assert await response.aread() == SECOND.data
+
+
 async def test_a_server_that_sends_no_result_is_500() -> None:
     async with service({"StreamResult": says()}) as it, rest(it.port) as client:
         response = await client.get(RESULT)

@@ -61,8 +61,9 @@ def line_of(error: BaseException, shell: InteractiveShell) -> int:
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says."""
-    return error.msg if isinstance(error, SyntaxError) else str(error)
+    """What an error says, in text that can be sent: it may hold what UTF-8 can't."""
+    text = str((error.msg or "") if isinstance(error, SyntaxError) else error)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def described(name: str, text: str, line: int) -> str:

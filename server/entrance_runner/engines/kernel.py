@@ -167,7 +167,8 @@ class Kernel(IPythonKernel):
         finally:
             shell.end()
         if reply["status"] == "error":
-            reply |= {"evalue": shell.failed_text, LINE: shell.failed_line}
+            # the traceback stands in the log, and may be text that can't be sent
+            reply |= {"evalue": shell.failed_text, LINE: shell.failed_line, "traceback": []}
         return reply
 
 

@@ -64,6 +64,21 @@ async def test_a_line_is_there_as_soon_as_it_is_printed(runner: RunnerClient) ->
     assert event.end.status == SUCCEED
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (r"raise ValueError('\udcff')", r"ValueError: \udcff (line 1)"),
+        (r"raise KeyError('\udcff')", r"KeyError: '\udcff' (line 1)"),
+        ("raise SyntaxError", "SyntaxError (line 1)"),
+    ],
+)
+async def test_an_error_is_told_whatever_it_says(
+    runner: RunnerClient, code: str, told: str
+) -> None:
+    outcome = await runner.run(code, "python")
+    assert (outcome.end.status, outcome.end.error.message) == (FAILED, told)
+
+
 async def test_displayed_objects_become_result_sets(runner: RunnerClient) -> None:
     outcome, files = await results(
         runner,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from entrance_runner import encodings
 from entrance_runner.results import Column
 
 ROW_GROUP_ROWS = 128 * 1024
@@ -74,17 +77,39 @@ def write(rows: pa.RecordBatchReader, path: Path) -> tuple[int, tuple[Column, ..
         ]
     )
     count = 0
-    group = _RowGroup(schema)
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in rows:
-            columns = [_to_text(c) if t else c for c, t in zip(batch.columns, as_text, strict=True)]
-            count += batch.num_rows
-            group.add(pa.RecordBatch.from_arrays(columns, schema=schema))
-            if group.is_full:
-                writer.write_table(group.take())
-        if not group.is_empty:
-            writer.write_table(group.take())
+    groups = _row_groups(rows, schema, as_text)
+    first = list(itertools.islice(groups, 1))
+    with _writer(path, first[0] if first else schema.empty_table()) as writer:
+        for group in itertools.chain(first, groups):
+            writer.write_table(group)
+            count += group.num_rows
     return count, tuple(Column(field.name, sql_type(field.type)) for field in rows.schema)
+
+
+def _writer(path: Path, first: pa.Table) -> pq.ParquetWriter:
+    """A writer for a table that begins with these rows."""
+    chosen = encodings.for_rows(first)
+    return pq.ParquetWriter(
+        path,
+        first.schema,
+        compression="zstd",
+        store_decimal_as_integer=True,
+        use_dictionary=chosen.dictionary,
+        column_encoding=chosen.others,
+    )
+
+
+def _row_groups(
+    rows: pa.RecordBatchReader, schema: pa.Schema, as_text: Sequence[bool]
+) -> Iterator[pa.Table]:
+    group = _RowGroup(schema)
+    for batch in rows:
+        columns = [_to_text(c) if t else c for c, t in zip(batch.columns, as_text, strict=True)]
+        group.add(pa.RecordBatch.from_arrays(columns, schema=schema))
+        if group.is_full:
+            yield group.take()
+    if not group.is_empty:
+        yield group.take()
 
 
 class _RowGroup:

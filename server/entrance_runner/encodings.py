@@ -1,4 +1,7 @@
-"""How a Parquet file holds the columns of a table, chosen by its first rows."""
+"""How a Parquet file holds the columns of a table, chosen by its first rows.
+
+Files are for others to read too, so there is no encoding that Spark 3 or DuckDB can't read.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ _BY_TYPE = (
     (types.is_time, "DELTA_BINARY_PACKED"),
     (types.is_duration, "DELTA_BINARY_PACKED"),
     (_is_short_decimal, "DELTA_BINARY_PACKED"),
-    (types.is_float32, "BYTE_STREAM_SPLIT"),
-    (types.is_float64, "BYTE_STREAM_SPLIT"),
+    (types.is_float32, "PLAIN"),
+    (types.is_float64, "PLAIN"),
     (types.is_string, "PLAIN"),
     (types.is_large_string, "PLAIN"),
     (types.is_binary, "PLAIN"),

@@ -234,12 +234,13 @@ class ResultFiles:
                 yield piece
 
     async def _sent(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
-        """The pieces, each of which is read while the one before is sent."""
+        """The pieces, cut where they are large. Each is read while the one before is sent."""
         coming = asyncio.create_task(self._run(next, pieces, b""))
         try:
             while piece := await coming:
                 coming = asyncio.create_task(self._run(next, pieces, b""))
-                yield piece
+                for start in range(0, len(piece), contents.PIECE):
+                    yield piece[start : start + contents.PIECE]
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)

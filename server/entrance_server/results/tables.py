@@ -21,7 +21,6 @@ from pyarrow import types
 
 from entrance_server.results import csv_files, workbooks
 from entrance_server.results.cells import texts
-from entrance_server.results.contents import PIECE
 from entrance_server.results.errors import PageTooLarge, UnreadableTable
 
 _BUFFER = 256 * 1024  # bytes read of a column at a time
@@ -90,14 +89,14 @@ class TableFile:
         return found
 
     def arrow_stream(self, offset: int) -> Generator[bytes, None, None]:
-        """The rows from an offset on as an Arrow IPC stream, in pieces."""
+        """The rows from an offset on as an Arrow IPC stream, a batch at a time."""
         written = io.BytesIO()
         with self._opened() as table:
             with pa.ipc.new_stream(written, table.schema_arrow) as writer:
                 for batch in _batches(table, offset, _STREAM_ROWS):
                     writer.write_batch(batch)
-                    yield from _taken(written)
-            yield from _taken(written)
+                    yield _taken(written)
+            yield _taken(written)
 
     def csv(
         self, header: Sequence[str], *, separator: str, null: str, limit: int | None
@@ -224,10 +223,9 @@ def _row_width(schema: pa.Schema) -> int | None:
     return width
 
 
-def _taken(written: io.BytesIO) -> Iterator[bytes]:
-    """Empties the buffer, in pieces."""
+def _taken(written: io.BytesIO) -> bytes:
+    """Empties the buffer."""
     data = written.getvalue()
     written.seek(0)
     written.truncate()
-    for start in range(0, len(data), PIECE):
-        yield data[start : start + PIECE]
+    return data

@@ -25,6 +25,7 @@ else:
 PR_SET_NO_NEW_PRIVS = 38
 REFUSED = 126  # the exit status when a command can't be run
 PREFIX = "_CODE_"
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python
 GUARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,8 +55,7 @@ def give_up(steps: Mapping[str, Any]) -> None:
     if group := steps.get("cgroup"):
         with open(f"{group}/cgroup.procs", "w", encoding="ascii") as processes:
             processes.write("0")
-    for name, most in steps.get("limits", {}).items():
-        _limit(getattr(resource, name), most)
+    limit(steps.get("limits", {}))
     if steps.get("locked"):
         _forbid_privileges()  # first, since the account may not be able to read Python's files
     if account := steps.get("account"):
@@ -65,16 +65,23 @@ def give_up(steps: Mapping[str, Any]) -> None:
     _set_signals(steps.get("last", True))
 
 
+def limit(limits: Mapping[str, int]) -> None:
+    """Limits this process and what it starts, by names of the module `resource`.
+
+    Raises:
+        OSError, ValueError: it can't be done.
+    """
+    for name, most in limits.items():
+        kind = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(kind, (most, most))
+
+
 def _environment(*, last: bool) -> dict[str, str]:
     given = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
     return {name.removeprefix(PREFIX): text for name, text in given.items()} if last else given
-
-
-def _limit(kind: int, most: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(kind, (most, most))
 
 
 def _become(account: Mapping[str, Any]) -> None:
@@ -92,7 +99,7 @@ def _forbid_privileges() -> None:
 
 def _set_signals(last: bool) -> None:
     """What a kill sends is for the code, and not for the processes around its sandbox."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python had them ignored
+    for number in IGNORED:
         signal.signal(number, signal.SIG_DFL)
     for number in GUARDED:
         signal.signal(number, signal.SIG_DFL if last else signal.SIG_IGN)

@@ -1,8 +1,9 @@
 """The process that starts others for the runner, which is too large to be forked for each of them.
 
 It is forked from the runner while that is small and has one thread, has one thread itself, and so
-may do between fork and exec whatever the code must have lost by then (see `confine`). It adopts the
-orphans of what it started, reaps them, and so knows when nothing is left.
+may do between fork and exec whatever the code must have lost by then (see `confine`). Where that is
+nothing but limits it takes them on itself, since to fork a Python takes longer than a shell does.
+It adopts the orphans of what it started, reaps them, and so knows when nothing is left.
 
 For each process the runner sends a message of one byte with descriptors: that of a conversation,
 that of the process's output, and those to pass on. Over the conversation comes an `Order` as a line
@@ -26,6 +27,14 @@ from entrance_runner import confine, prctl
 
 MOST_DESCRIPTORS = 16
 _FIRST_FREE = 3  # after those of input, output and errors
+# What the starter itself needs of each limit that it can take on. All that it starts has the same.
+_NEEDED = {
+    "RLIMIT_CORE": 0,
+    "RLIMIT_FSIZE": 0,
+    "RLIMIT_DATA": 64 * 1024 * 1024,  # bytes
+    "RLIMIT_NOFILE": 256,
+    "RLIMIT_NPROC": 1024,
+}
 
 
 class Order(NamedTuple):  # a dataclass brings half as much again into each fork
@@ -40,6 +49,21 @@ class Order(NamedTuple):  # a dataclass brings half as much again into each fork
     steps: Mapping[str, Any]
     cores: Sequence[int] | None = None
     descriptors: Sequence[int] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the program can be started without a process that prepares it."""
+        steps = self.steps
+        return (
+            os.path.isabs(self.command[0])
+            and not (self.descriptors or steps.get("cgroup") or steps.get("account"))
+            and not steps.get("locked")
+            and steps.get("last", True)
+            and all(
+                name in _NEEDED and most >= _NEEDED[name]
+                for name, most in steps.get("limits", {}).items()
+            )
+        )
 
     def to_line(self) -> bytes:
         """As a line of JSON."""
@@ -109,8 +133,8 @@ class _StarterProcess:
 
     def _start(self, order: Order, descriptors: Sequence[int], conversation: socket.socket) -> None:
         try:
-            pid = _started(order, descriptors)
-        except OSError as error:
+            pid = _spawned(order, *descriptors) if order.is_plain else _forked(order, descriptors)
+        except (OSError, ValueError) as error:
             _tell(conversation, refused=str(error))
         else:
             self._conversations[pid] = conversation
@@ -155,8 +179,31 @@ def _woken_by_ends() -> Iterator[int]:
     yield reading
 
 
-def _started(order: Order, descriptors: Sequence[int]) -> int:
-    """Starts a process and gives its pid.
+def _spawned(order: Order, output: int) -> int:
+    """Starts a program in place of a copy of this process, and gives its pid.
+
+    Raises:
+        OSError, ValueError: it can't be started as it is ordered.
+    """
+    confine.limit(order.steps.get("limits", {}))  # this process too, as the cores until the next
+    if order.cores is not None:
+        os.sched_setaffinity(0, order.cores)
+    os.chdir(order.steps.get("directory", order.directory))
+    try:
+        return os.posix_spawn(
+            order.command[0],
+            list(order.command),
+            order.environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2)],
+            setsid=True,
+            setsigdef=(*confine.IGNORED, *confine.GUARDED),
+        )
+    finally:
+        os.chdir("/")
+
+
+def _forked(order: Order, descriptors: Sequence[int]) -> int:
+    """Starts a process that becomes the program, and gives its pid.
 
     Raises:
         OSError: it can't be started as it is ordered.

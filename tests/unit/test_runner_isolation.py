@@ -85,6 +85,33 @@ def test_an_order_arrives_as_it_was_given(tmp_path: Path) -> None:
     assert Order.from_line(order.to_line()) == order
 
 
+@pytest.mark.parametrize(
+    ("steps", "is_plain"),
+    [
+        ({}, True),
+        (
+            {"limits": {"RLIMIT_NOFILE": 4096, "RLIMIT_CORE": 0}, "cgroup": "", "locked": False},
+            True,
+        ),
+        ({"limits": {"RLIMIT_CPU": 60}}, False),  # it would end the starter
+        ({"limits": {"RLIMIT_NOFILE": 50}}, False),
+        ({"cgroup": "/group"}, False),
+        ({"account": ALICE.to_json()}, False),
+        ({"locked": True}, False),
+        ({"last": False}, False),
+    ],
+)
+def test_the_starter_takes_on_itself_only_limits_that_it_can_live_with(
+    steps: Mapping[str, Any], is_plain: bool
+) -> None:
+    assert Order(["/bin/true"], {}, "/", steps).is_plain == is_plain
+
+
+def test_what_is_searched_for_or_gets_descriptors_is_prepared() -> None:
+    assert not Order(["true"], {}, "/", {}).is_plain
+    assert not Order(["/bin/true"], {}, "/", {}, descriptors=[3]).is_plain
+
+
 def test_a_sandbox_shows_the_session_and_not_what_is_around_it(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     shown = tmp_path / "shown"

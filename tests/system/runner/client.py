@@ -226,12 +226,14 @@ async def started_runner(
     orphan_timeout: float = 60,
     exit_status: int = 0,
     environment: Mapping[str, str] | None = None,
+    isolation: Path | None = None,
 ) -> AsyncIterator[RunnerClient]:
     """A runner; at the end it and everything below it must be gone."""
     address = f"unix:{directory}/runner.sock"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "entrance_runner", "--address", address),
         *("--orphan-timeout", str(orphan_timeout)),
+        *(["--isolation", str(isolation)] if isolation else []),
         stdin=asyncio.subprocess.DEVNULL,
         cwd=directory,
         env={**os.environ, **(environment or {})},

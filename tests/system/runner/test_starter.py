@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from entrance_runner.errors import ErrorCode
-from tests.system.runner.client import FAILED, SUCCEED, RunnerClient
+from tests.system.runner.client import FAILED, SUCCEED, RunnerClient, started_runner
 
+SMALL = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 400, "RLIMIT_NPROC": 2000, "RLIMIT_FSIZE": 2**20}
+NAMED_SIGNALS = 2**31 - 1  # the first 31; two of the others are the C library's own
+STATE = """
+for limit in c n u f; do ulimit -S$limit; ulimit -H$limit; done
+grep -E "^Sig(Blk|Ign)" /proc/self/status; ls /proc/self/fd | wc -l; readlink /proc/self/fd/0
+echo $(ps -o pid=,pgid=,sid= $$ | tr ' ' '\n' | sort -u)"""
 READY_TO_SLEEP = "(setsid sleep 1000 &); touch ready; sleep 1000"
 
 
@@ -52,6 +61,28 @@ async def test_code_is_ended_by_signals_that_the_starter_ignores(runner: RunnerC
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         outcome = await runner.run(f"kill -{number.value} $$; echo survived", "sh")
         assert outcome.end.error.message == number.name
+
+
+@pytest.mark.parametrize("more", [{}, {"RLIMIT_CPU": 100}], ids=["taken on", "set before it"])
+async def test_code_begins_with_limits_and_nothing_else_of_the_starter(
+    tmp_path: Path, more: Mapping[str, int]
+) -> None:
+    policy = {"level": "limits", "limits": {**SMALL, **more}, "readable": [], "hidden": []}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    async with started_runner(tmp_path, isolation=tmp_path / "policy.json") as runner:
+        await runner.open("shell")
+        for _ in range(2):
+            limits, signals, descriptors, input, group = _parts((await runner.run(STATE, "sh")).log)
+            assert limits == ["0", "0", "400", "400", "2000", "2000", "1024", "1024"]
+            assert [int(mask.split()[1], 16) & NAMED_SIGNALS for mask in signals] == [0, 0]
+            assert (descriptors, input) == ("4", "/dev/null")
+            assert len(group.split()) == 1  # the leader of its session
+
+
+def _parts(log: str) -> tuple[list[str], list[str], str, str, str]:
+    lines = log.splitlines()
+    limits, signals, (descriptors, input, group) = lines[:8], lines[8:10], lines[10:]
+    return limits, signals, descriptors, input, group
 
 
 async def test_an_orphan_that_ends_is_no_zombie_for_long(runner: RunnerClient) -> None:

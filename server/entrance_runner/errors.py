@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-import signal
+
+from entrance.signals import signal_name
 
 
 class ErrorCode(enum.IntEnum):
@@ -48,11 +49,3 @@ def exit_text(status: int | None) -> str:
     if status > 128 and (name := signal_name(status - 128)).startswith("SIG"):
         return f"exit status {status} ({name})"  # as shells tell that a command died by a signal
     return f"exit status {status}"
-
-
-def signal_name(number: int) -> str:
-    """The name of a signal, such as `SIGKILL`."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from entrance.cli.exits import ExitCode
 from entrance.cli.problems import Problem
+from entrance.signals import signal_name
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class ChildEnded(Problem):
 
     def __init__(self, child: Child) -> None:
         code = child.code
-        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        how = signal_name(-code) if code < 0 else f"exit status {code}"
         super().__init__(f"the {child.name} ended by itself: {how}", ExitCode.FAILED)
 
 

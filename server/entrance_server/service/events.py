@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-
 from entrance.engine.v1 import engine_pb2 as pb
+from entrance.signals import signal_name
 from entrance.v1 import entrance_pb2
 from entrance_server.domain.job import (
     Application,
@@ -115,5 +114,5 @@ def exit_sentence(status: int | None) -> str | None:
     if status is None:
         return None
     if status < 0:
-        return f"its process was ended by {signal.Signals(-status).name}"
+        return f"its process was ended by {signal_name(-status)}"
     return f"its process ended with exit status {status}"

@@ -88,9 +88,8 @@ class Intake:
                 lambda: self._results.adopt(task_id, run.attempt, staged, declared, max_bytes=room)
             )
         except ResultRejected as error:
-            await self._job_log.line(
-                live.job, "ERROR", f"Result {declared.index} was not kept: {error}"
-            )
+            text = f"Result {declared.index} was not kept: {error}"
+            await durably(lambda: self._job_log.line(live.job, "ERROR", text))
             return
         self._jobs.publish(live, await durably(lambda: self._store.add_result(task_id, adopted)))
         run.result_sizes = {**others, adopted.index: adopted.size_bytes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -84,6 +85,18 @@ async def test_there_is_no_copy_for_which_the_disk_has_no_room(
         with pytest.raises(CacheFull):
             await cache.get({"1/log": 4}, loads)
     assert loads.made == []
+
+
+async def test_copies_that_are_made_at_once_leave_the_disk_its_room(
+    tmp_path: Path, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: has._replace(free=100))
+    async with Cache(tmp_path / "cache", max_bytes=1_000, min_free=20) as cache:
+        wanted = [cache.get({f"{number}/log": 50}, loads) for number in range(2)]
+        ends = await asyncio.gather(*wanted, return_exceptions=True)
+        assert cache.size == 50
+    assert [type(end) for end in ends if end is not None] == [CacheFull]
 
 
 async def test_a_job_that_is_dropped_has_no_copies(cache: Cache, loads: Loads) -> None:

@@ -33,6 +33,7 @@ class Cache:
         self._max_bytes = max_bytes
         self._min_free = min_free
         self._sizes: OrderedDict[str, int] = OrderedDict()  # least lately used first
+        self._coming: dict[str, int] = {}  # sizes of those that are being made
         # a lock is there as long as somebody holds it or waits for it
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._turns = asyncio.Semaphore(loads_at_once)
@@ -87,11 +88,11 @@ class Cache:
                 await self._evict(name)
 
     async def _load(self, name: str, size: int, load: Load) -> None:
-        await self._make_room(size)
-        self._sizes[name] = size  # of what is on its way too
         path = self.path(name)
         partial = path.with_name(f".{path.name}.part")
+        self._sizes[name] = self._coming[name] = size
         try:
+            await self._make_room()
             await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
             await load(name, partial)
             await asyncio.to_thread(partial.rename, path)
@@ -99,16 +100,20 @@ class Cache:
             del self._sizes[name]
             await asyncio.to_thread(partial.unlink, missing_ok=True)
             raise
+        finally:
+            del self._coming[name]
 
-    async def _make_room(self, size: int) -> None:
-        while self.size + size > self._max_bytes:
+    async def _make_room(self) -> None:
+        """Makes room for the newest copy, and leaves those that came before it theirs."""
+        coming = sum(self._coming.values())
+        while self.size > self._max_bytes:
             idle = (name for name in self._sizes if name not in self._locks)
             if (name := next(idle, None)) is None:
                 break
             await self._evict(name)
         free = (await asyncio.to_thread(shutil.disk_usage, self._directory)).free
-        if free - size < self._min_free:
-            raise CacheFull(f"{size} bytes are to be kept on a disk with {free} left")
+        if free - coming < self._min_free:
+            raise CacheFull(f"{coming} bytes are to be kept on a disk with {free} left")
 
     async def _evict(self, name: str) -> None:
         """Removes a copy that nobody holds, and that nobody makes anew before it is gone."""

@@ -118,12 +118,15 @@ class Archivist(Keeper):
     async def _archive_all(self, instance: str) -> None:
         failed: set[int] = set()
         while waiting := await self._waiting(instance, failed):
+            outages: Sequence[Exception] = ()
             try:
                 async with asyncio.TaskGroup() as group:
                     for files in waiting:
                         group.create_task(self._try(files, failed))
             except* (BucketUnavailable, StoreUnavailable) as group_of_errors:
-                raise group_of_errors.exceptions[0] from None
+                outages = group_of_errors.exceptions
+            if outages:  # raised out here, since Python before 3.11.4 makes a group of it in there
+                raise outages[0]
 
     async def _waiting(self, instance: str, failed: Collection[int]) -> Sequence[StoredFiles]:
         found = await self._ledger.unarchived_files(

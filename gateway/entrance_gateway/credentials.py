@@ -20,6 +20,7 @@ _COOKIE = b"cookie"
 _SESSION = "session-ticket"
 _ADDRESS = "caller-address"
 _UNKNOWN_ADDRESS = "unknown"
+_VALID_ADDRESS = re.compile(r"[0-9a-fA-F:.]{1,45}(%[\w.-]{1,16})?", re.ASCII)
 _VALID = re.compile(r"[\x20-\x7e]{0,4096}")  # what gRPC metadata can carry
 
 
@@ -35,10 +36,9 @@ def metadata_of(connection: HTTPConnection) -> Metadata:
             given.setdefault(key, []).append(value.decode("latin-1"))
         elif name == _COOKIE:
             given.setdefault(_SESSION, []).extend(_tickets(value.decode("latin-1")))
-    address = connection.client.host if connection.client else _UNKNOWN_ADDRESS
     return (
         *((key, _single(key, values)) for key, values in given.items() if any(values)),
-        (_ADDRESS, address),
+        (_ADDRESS, _address_of(connection)),
     )
 
 
@@ -46,6 +46,12 @@ def is_cookie_alone(metadata: Metadata) -> bool:
     """Whether the cookie is all by which a caller identifies himself."""
     names = {name for name, _ in metadata}
     return _SESSION in names and names.isdisjoint(_FORWARDED.values())
+
+
+def _address_of(connection: HTTPConnection) -> str:
+    """The caller's address; a proxy may tell anything in its place."""
+    told = connection.client.host if connection.client else ""
+    return told if _VALID_ADDRESS.fullmatch(told) else _UNKNOWN_ADDRESS
 
 
 def _tickets(cookies: str) -> list[str]:

@@ -52,6 +52,16 @@ def test_a_caller_without_an_address_is_not_taken_for_the_gateway() -> None:
     assert metadata_of(request(client=None)) == (("caller-address", "unknown"),)
 
 
+@pytest.mark.parametrize("told", ["", "ü", "a proxy", "9" * 20_000, "127.0.0.1\n"])
+def test_what_a_proxy_tells_that_is_no_address_is_not_handed_on(told: str) -> None:
+    assert metadata_of(request(client=(told, 0))) == (("caller-address", "unknown"),)
+
+
+@pytest.mark.parametrize("told", ["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "::ffff:10.0.0.1"])
+def test_every_kind_of_address_is_handed_on(told: str) -> None:
+    assert metadata_of(request(client=(told, 0))) == (("caller-address", told),)
+
+
 @pytest.mark.parametrize("value", [b"Bearer \xe4", b"a\x7f", b"a\tb", b"a\x00", b"x" * 4097])
 @pytest.mark.parametrize("prefix", ["authorization", "cookie"])
 def test_what_metadata_can_not_carry_is_not_logged_in(prefix: str, value: bytes) -> None:

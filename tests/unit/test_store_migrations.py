@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,6 +19,7 @@ from entrance_server.domain.status import JobStatus
 from entrance_server.store import SqlStore
 from entrance_server.store.connect import open_engines
 from entrance_server.store.migration import migrate, revisions
+from entrance_server.store.revision import NEWEST
 from entrance_server.store.schema import jobs, metadata
 from tests.unit.earlier_rows import ROWS
 
@@ -55,6 +58,29 @@ def _is_of(connection: Connection) -> Callable[..., bool]:
     """Leaves out what there is for another kind of database."""
     shared = {index for index in jobs.indexes if index.name == "ix_jobs_load"}
     return lambda item, *_: connection.dialect.name == "postgresql" or item not in shared
+
+
+def test_the_newest_revision_is_known_without_alembic() -> None:
+    assert revisions()[-1] == NEWEST
+
+
+def test_a_database_of_the_newest_revision_is_opened_without_alembic(url: str) -> None:
+    assert [_is_opened_by_alembic(url) for _ in range(2)] == ["True", "False"]
+
+
+def _is_opened_by_alembic(url: str) -> str:
+    code = """
+import asyncio, sys
+from entrance_server.store import SqlStore
+
+async def opened():
+    async with SqlStore(sys.argv[1]):
+        print("alembic" in sys.modules)
+
+asyncio.run(opened())
+"""
+    command = [sys.executable, "-c", code, url]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 async def test_owners_of_jobs_are_the_instances_that_accepted_them(url: str) -> None:

@@ -40,9 +40,9 @@ from entrance_server.store.ledger import SqlLedger
 from entrance_server.store.listener import Listener
 from entrance_server.store.loads import GroupLoads
 from entrance_server.store.members import SqlMembers
-from entrance_server.store.migration import migrate
 from entrance_server.store.port import GroupFull, JobFilter, StoreUnavailable, TransitionRefused
 from entrance_server.store.postgresql import LeaseFence, lock_for_migration, notify
+from entrance_server.store.revision import reach_newest
 from entrance_server.store.revocations import revoked
 from entrance_server.store.writer import Writer
 
@@ -467,7 +467,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
                 with engines.writer.begin() as connection:
                     if engines.keeper is not None:
                         lock_for_migration(connection)
-                    migrate(connection)
+                    reach_newest(connection)
             except BaseException:
                 engines.dispose()
                 raise

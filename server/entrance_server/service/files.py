@@ -10,7 +10,7 @@ from datetime import datetime
 from entrance_server.domain import errors, paths
 from entrance_server.domain.job import Column, Job, Principal, ResultSet, ResultType
 from entrance_server.domain.paths import LogPath, ResultSetPath, ResultsPath
-from entrance_server.logs import LogStore, format_line, levels
+from entrance_server.logs import LogStore, LogUnavailable, format_line, levels
 from entrance_server.logs.levels import LogLevel
 from entrance_server.results import Exports, PageTooLarge, ResultFiles
 from entrance_server.results.exports import MAX_COLUMNS
@@ -250,7 +250,11 @@ class FileService:
         return FileHead(request.file_name, wanted.media_type), pieces
 
     async def download(self, principal: Principal, path: str) -> tuple[FileHead, Pieces]:
-        """A log as far as it goes now, or a result set as it is stored."""
+        """A log as far as it goes now, or a result set as it is stored.
+
+        Raises:
+            LogUnavailable, ResultUnavailable: in the middle too, when it is removed meanwhile.
+        """
         place = paths.parse(path)
         if isinstance(place, LogPath):
             job = await self._job(principal, place)
@@ -268,8 +272,8 @@ class FileService:
             part = await self._logs.read(
                 job.task_id, line, max_lines=end - line, max_bytes=LOG_PIECE
             )
-            if not part.line_count:  # it was removed meanwhile
-                return
+            if not part.line_count:  # it was removed meanwhile, and what was sent is not the whole
+                raise LogUnavailable(f"log {job.task_id} went while it was sent")
             yield part.text
             line += part.line_count
 

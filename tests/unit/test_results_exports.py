@@ -75,7 +75,7 @@ class Place:
         limit: int | None = None,
     ) -> Any:
         pieces = self.exports.workbook(
-            JOB, self.put(table), sheet_name=sheet_name, null=null, limit=limit
+            JOB, self.put(table), user="alice", sheet_name=sheet_name, null=null, limit=limit
         )
         written = b"".join([piece async for piece in pieces])
         return openpyxl.load_workbook(io.BytesIO(written))
@@ -258,7 +258,7 @@ async def test_an_export_that_is_not_read_to_its_end_leaves_no_file(
 ) -> None:
     monkeypatch.setattr("entrance_server.results.exports.SILENCE", 0.0)
     table = place.put(pa.table({"n": range(5_000)}))
-    pieces = place.exports.workbook(JOB, table, sheet_name="x", null="", limit=None)
+    pieces = place.exports.workbook(JOB, table, user="alice", sheet_name="x", null="", limit=None)
     async with aclosing(pieces):
         async for piece in pieces:
             assert piece == b""  # it goes on
@@ -279,7 +279,9 @@ async def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
 async def test_a_full_disk_is_unavailable_and_leaves_no_file(place: Place) -> None:
     table = place.put(pa.table({"n": range(50_000)}))
     with largest_file(100_000), pytest.raises(ResultUnavailable):
-        async for _ in place.exports.workbook(JOB, table, sheet_name="x", null="", limit=None):
+        async for _ in place.exports.workbook(
+            JOB, table, user="alice", sheet_name="x", null="", limit=None
+        ):
             pass
     assert list(place.scratch.iterdir()) == []
 
@@ -288,7 +290,9 @@ async def test_a_table_that_is_gone_is_unavailable(place: Place) -> None:
     table = place.put(pa.table({"n": [1]}))
     (await place.files.located(JOB, table)).unlink()
     with pytest.raises(ResultUnavailable):
-        async for _ in place.exports.workbook(JOB, table, sheet_name="x", null="", limit=None):
+        async for _ in place.exports.workbook(
+            JOB, table, user="alice", sheet_name="x", null="", limit=None
+        ):
             pass
 
 
@@ -300,7 +304,7 @@ async def test_a_workbook_waits_for_its_turn_and_says_that_it_goes_on(
     exports = Exports(place.files, place.scratch, max_workbooks=1)
 
     def workbook() -> AsyncGenerator[bytes, None]:
-        return exports.workbook(JOB, table, sheet_name="x", null="", limit=None)
+        return exports.workbook(JOB, table, user="alice", sheet_name="x", null="", limit=None)
 
     async with exports, aclosing(workbook()) as first, aclosing(workbook()) as given_up:
         await anext(first)
@@ -314,6 +318,26 @@ async def test_a_workbook_waits_for_its_turn_and_says_that_it_goes_on(
             assert b"".join([piece async for piece in second]).startswith(b"PK")
 
 
+async def test_a_user_who_takes_no_workbook_holds_nobody_else_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrance_server.results.exports.SILENCE", 0.0)
+    table = place.put(pa.table({"n": [1]}))
+    exports = Exports(place.files, place.scratch, max_workbooks=2, max_workbooks_per_user=1)
+
+    def workbook(user: str) -> AsyncGenerator[bytes, None]:
+        return exports.workbook(JOB, table, user=user, sheet_name="x", null="", limit=None)
+
+    async with exports, aclosing(workbook("alice")) as first, aclosing(workbook("alice")) as next_:
+        while not await anext(first):
+            pass
+        assert await anext(next_) == b""
+        async with asyncio.timeout(20):
+            assert b"".join([piece async for piece in workbook("bob")]).startswith(b"PK")
+        await first.aclose()
+        assert b"".join([piece async for piece in next_]).startswith(b"PK")
+
+
 async def test_a_workbook_is_made_of_a_table_that_was_archived_while_it_waited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,7 +349,7 @@ async def test_a_workbook_is_made_of_a_table_that_was_archived_while_it_waited(
         table = place.put(pa.table({"n": [1]}))
 
         def workbook() -> AsyncGenerator[bytes, None]:
-            return exports.workbook(JOB, table, sheet_name="x", null="", limit=None)
+            return exports.workbook(JOB, table, user="alice", sheet_name="x", null="", limit=None)
 
         async with exports, aclosing(workbook()) as first, aclosing(workbook()) as second:
             while not await anext(first):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Self
+from weakref import WeakValueDictionary
 
 from entrance_server import threads
 from entrance_server.domain.job import ResultSet
@@ -23,17 +24,27 @@ SILENCE = 5.0  # seconds after which an empty piece tells that an export goes on
 class Exports:
     """Makes exports of result files, a few batches of rows at a time, so that all of them advance.
 
-    Workbooks take room on the disk while they are made; so there are few at once, and others wait.
+    Workbooks take room on the disk until they are sent; so there are few at once, and others wait.
+    A user has still fewer, so that one who takes none of them holds nobody else up.
     An async context manager: entering it empties its directory, which it alone uses.
     """
 
     def __init__(
-        self, files: ResultFiles, directory: Path, *, workers: int = 2, max_workbooks: int = 8
+        self,
+        files: ResultFiles,
+        directory: Path,
+        *,
+        workers: int = 2,
+        max_workbooks: int = 8,
+        max_workbooks_per_user: int = 2,
     ) -> None:
         self._files = files
         self._directory = directory
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="exports")
         self._turns = asyncio.Semaphore(max_workbooks)
+        self._max_per_user = max_workbooks_per_user
+        # one is there as long as its user has a workbook, or waits for one
+        self._turns_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(_make_empty, self._directory)
@@ -62,14 +73,22 @@ class Exports:
                 yield piece
 
     async def workbook(
-        self, task_id: int, table: ResultSet, *, sheet_name: str, null: str, limit: int | None
+        self,
+        task_id: int,
+        table: ResultSet,
+        *,
+        user: str,
+        sheet_name: str,
+        null: str,
+        limit: int | None,
     ) -> AsyncGenerator[bytes, None]:
-        """A table as an Excel workbook, in pieces; an empty one only tells that it goes on.
+        """A table as an Excel workbook for a user, in pieces; an empty one only says it goes on.
 
         Raises:
             ResultUnavailable: the table can't be read, or the disk is full.
         """
-        turn = asyncio.create_task(self._turns.acquire())
+        own = self._turns_of.setdefault(user, asyncio.Semaphore(self._max_per_user))
+        turn = asyncio.create_task(self._take_turn(own))
         try:
             while not (await asyncio.wait({turn}, timeout=SILENCE))[0]:
                 yield b""
@@ -87,6 +106,15 @@ class Exports:
         finally:
             if not turn.cancel():
                 self._turns.release()
+                own.release()
+
+    async def _take_turn(self, own: asyncio.Semaphore) -> None:
+        await own.acquire()
+        try:
+            await self._turns.acquire()
+        except BaseException:
+            own.release()
+            raise
 
     async def _sent(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()

@@ -245,7 +245,12 @@ class FileService:
             )
         else:
             pieces = self._exports.workbook(
-                job.task_id, table, sheet_name=request.sheet, null=request.null_value, limit=limit
+                job.task_id,
+                table,
+                user=principal.user,
+                sheet_name=request.sheet,
+                null=request.null_value,
+                limit=limit,
             )
         return FileHead(request.file_name, wanted.media_type), pieces
 

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from entrance.relays import RELAYS
 from entrance_gateway import errors
 from entrance_gateway.credentials import Metadata
-from entrance_gateway.line import Line, Lines
+from entrance_gateway.line import READY_INTERVAL, Line, Lines
 from entrance_gateway.operations import Operation
 
 RESUMED_WITHIN = 30.0  # seconds in which a server is to be found that goes on with a stream
@@ -86,6 +86,9 @@ class Source:
         loop = asyncio.get_running_loop()
         self._given_up_at = self._given_up_at or loop.time() + RESUMED_WITHIN
         await self._line.aclose()
+        await asyncio.sleep(READY_INTERVAL)  # what is ready may still refuse at once, over and over
+        if loop.time() >= self._given_up_at:
+            raise lost
         try:
             async with asyncio.timeout_at(self._given_up_at):
                 line = await self._lines().any_ready()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import grpc
 import httpx
 import pytest
 from google.protobuf.message import Message
@@ -14,6 +15,7 @@ from entrance.v1 import entrance_pb2 as pb
 from entrance_gateway import stream
 from tests.contract.rest_gateway import (
     ROOT,
+    Context,
     Event,
     Script,
     Service,
@@ -153,6 +155,26 @@ async def test_a_stream_whose_servers_stay_away_ends_with_an_error_that_passes(
     assert error.name == "error"
     assert error.id == "3"
     assert json.loads(error.data)["data"]["reason"] == "UNAVAILABLE"
+
+
+async def test_a_stream_that_is_refused_again_and_again_ends_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "RESUMED_WITHIN", 0.5)
+
+    async def once(request: Message, context: Context) -> AsyncGenerator[Message, None]:
+        if len(it.requests) == 1:
+            yield LOG[0]
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no healthy upstream")  # as a proxy does
+
+    async with (
+        service({"StreamLog": once}) as it,
+        running(it.port) as gateway,
+        gateway.client.stream("GET", f"{ROOT}/7/log/stream") as response,
+    ):
+        told = [event.name async for event in events(response)]
+    assert told == ["log", "error"]
+    assert len(it.requests) < 10
 
 
 async def test_a_stream_that_has_told_the_end_is_not_begun_again() -> None:

@@ -142,4 +142,5 @@ async def _listening(
     try:
         yield server
     finally:
+        servicer.end_idle_streams()
         await server.stop(STOP_GRACE)

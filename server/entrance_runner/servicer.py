@@ -52,6 +52,7 @@ class EngineServicer(engine_pb2_grpc.EngineServiceServicer):
         self._host = host
         self._presence = presence
         self._stop = stop
+        self._ending = asyncio.get_running_loop().create_future()
 
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:
         """What the runner hosts and does."""
@@ -82,40 +83,37 @@ class EngineServicer(engine_pb2_grpc.EngineServiceServicer):
             )
             return pb.OpenSessionResponse(engine_version=version)
 
-    async def Run(self, request: pb.RunRequest, context: Context) -> pb.RunResponse:
-        """Starts a run."""
-        async with self._call(context):
-            self._host.start(
-                RunRequest(
-                    run_id=request.run_id,
-                    code=request.code,
-                    run_type=request.run_type,
-                    result_directory=Path(request.result_directory),
-                    options=dict(request.options),
-                )
-            )
-            return pb.RunResponse()
-
     async def StreamEvents(  # type: ignore[override]  # it writes to the context
         self, request_iterator: AsyncIterator[pb.StreamEventsRequest], context: Context
     ) -> None:
-        """Sends events, takes acknowledgements; ends when the run's last event is acknowledged."""
+        """Starts runs and sends their events, while the one before is acknowledged to its end."""
         async with self._call(context):
-            first = await anext(aiter(request_iterator), None)
-            if first is None:
-                return
-            events = self._host.find_run(first.run_id).events
-            reader = events.take_over()
-            acknowledging = asyncio.create_task(_acknowledge(request_iterator, events))
-            finished = asyncio.create_task(events.wait_finished(reader))
-            try:
-                await _send(context, events, first.seq, reader)
-                await asyncio.wait({acknowledging, finished}, return_when=asyncio.FIRST_COMPLETED)
-                if finished.done():
-                    finished.result()
-            finally:
-                acknowledging.cancel()
-                finished.cancel()
+            requests = aiter(request_iterator)
+            while (request := await self._next(requests)) is not None:
+                run_id = request.run_id
+                if request.HasField("new_run"):
+                    self._host.start(_run_request(request.new_run))
+                    await context.write(pb.StreamEventsResponse())
+                    run_id = request.new_run.run_id
+                events = self._host.find_run(run_id).events
+                if not await _exchange(context, events, request.seq, requests):
+                    return
+
+    async def _next(
+        self, requests: AsyncIterator[pb.StreamEventsRequest]
+    ) -> pb.StreamEventsRequest | None:
+        """The request that names a run; None where none comes any more, or the runner ends."""
+        coming = asyncio.ensure_future(anext(requests, None))
+        try:
+            await asyncio.wait({coming, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+            return coming.result() if coming.done() else None
+        finally:
+            coming.cancel()
+
+    def end_idle_streams(self) -> None:
+        """Ends streams between two runs: a client may hold one open for ever."""
+        if not self._ending.done():
+            self._ending.set_result(None)
 
     async def Interrupt(
         self, request: pb.InterruptRequest, context: Context
@@ -152,11 +150,46 @@ class EngineServicer(engine_pb2_grpc.EngineServiceServicer):
                 await context.abort(CODES[type(error)], str(error))
 
 
+def _run_request(run: pb.NewRun) -> RunRequest:
+    return RunRequest(
+        run_id=run.run_id,
+        code=run.code,
+        run_type=run.run_type,
+        result_directory=Path(run.result_directory),
+        options=dict(run.options),
+    )
+
+
+async def _exchange(
+    context: Context,
+    events: EventBuffer,
+    seq: int,
+    requests: AsyncIterator[pb.StreamEventsRequest],
+) -> bool:
+    """Sends the events of a run; whether this stream has seen all of them acknowledged."""
+    reader = events.take_over()
+    acknowledging = asyncio.create_task(_acknowledge(requests, events))
+    finished = asyncio.create_task(events.wait_finished(reader))
+    try:
+        await _send(context, events, seq, reader)
+        await asyncio.wait({acknowledging, finished}, return_when=asyncio.FIRST_COMPLETED)
+        if finished.done():
+            finished.result()
+        return acknowledging.done() and acknowledging.result()
+    finally:
+        acknowledging.cancel()
+        finished.cancel()
+
+
 async def _acknowledge(
     requests: AsyncIterator[pb.StreamEventsRequest], events: EventBuffer
-) -> None:
+) -> bool:
+    """Takes acknowledgements up to that of the end; whether that came."""
     async for request in requests:
         events.acknowledge(request.seq)
+        if events.finished:
+            return True
+    return False
 
 
 async def _send(context: Context, events: EventBuffer, seq: int, reader: int) -> None:

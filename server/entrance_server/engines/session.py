@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from google.protobuf import duration_pb2
 from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance_server.domain.job import GroupKey
+from entrance_server.engines.event_stream import EventStream
 from entrance_server.engines.failures import SessionLost, SessionRefused
 from entrance_server.engines.runners import Runner
 from entrance_server.engines.setup import Setup
@@ -59,6 +60,7 @@ class EngineSession:
         self._tenure = tenure or Tenure()
         self._channel = runner.channel()
         self._stub = engine_pb2_grpc.EngineServiceStub(self._channel)
+        self._stream: EventStream | None = None  # one that waits for a run, or to be asked for it
 
     @property
     def session_id(self) -> str:
@@ -123,14 +125,14 @@ class EngineSession:
             SessionRefused: the runner refused it.
             SessionLost: the runner ended.
         """
-        request = pb.RunRequest(
+        run = pb.NewRun(
             run_id=run_id,
             code=code,
             run_type=run_type,
             result_directory=str(result_directory),
             options=options,
         )
-        await self._call(self._stub.Run, request)
+        await self._call(self._begin, run)
 
     async def events(
         self, run_id: str, *, after_seq: int
@@ -146,7 +148,10 @@ class EngineSession:
         while not ended:
             self._tenure.check()
             try:
-                async with aclosing(self._event_stream(run_id, seq)) as batches:
+                async with (
+                    self._open_stream(run_id, seq) as stream,
+                    aclosing(stream.events(run_id, after_seq=seq)) as batches,
+                ):
                     # read to its own end, since the last acknowledgement comes after the last batch
                     async for events in batches:
                         yield events
@@ -162,34 +167,26 @@ class EngineSession:
             if not ended:
                 await asyncio.sleep(CONNECT_RETRY)
 
-    async def _event_stream(
-        self, run_id: str, seq: int
-    ) -> AsyncGenerator[Sequence[pb.Event], None]:
-        call = self._stub.StreamEvents()
+    async def _begin(self, run: pb.NewRun, timeout: float) -> None:
+        async with self._open_stream() as stream:
+            await stream.begin(run, timeout=timeout)
+
+    @asynccontextmanager
+    async def _open_stream(
+        self, run_id: str = "", after_seq: int = 0
+    ) -> AsyncIterator[EventStream]:
+        """The stream that waits, or a new one; it waits again after a block that ends well."""
+        stream, self._stream = self._stream, None
+        if stream is None or not stream.can_serve(run_id, after_seq):
+            if stream is not None:
+                stream.cancel()
+            stream = EventStream(self._stub)
         try:
-            await call.write(pb.StreamEventsRequest(run_id=run_id, seq=seq))
-            while True:
-                response = await call.read()
-                if not isinstance(response, pb.StreamEventsResponse):
-                    return
-                if not response.events:
-                    continue
-                yield list(response.events)
-                if not any(map(_is_kept, response.events)):
-                    continue
-                await call.write(pb.StreamEventsRequest(seq=response.events[-1].seq))
-                if response.events[-1].HasField("end"):
-                    await call.done_writing()
-                    await call.read()
-                    return
-        except asyncio.InvalidStateError:
-            # a write on a call that has ended: its status tells why
-            code = await call.code()
-            raise grpc.aio.AioRpcError(
-                code, grpc.aio.Metadata(), grpc.aio.Metadata(), await call.details()
-            ) from None
-        finally:
-            call.cancel()
+            yield stream
+        except BaseException:
+            stream.cancel()
+            raise
+        self._stream = stream
 
     async def interrupt(self, run_id: str, *, grace: float) -> None:
         """Begins to end a run; its end event tells when it is done."""
@@ -287,11 +284,6 @@ async def _told(call: Callable[[], Awaitable[Response]]) -> Response:
         if error.code() in _BROKEN:
             raise SessionLost(_sentence(error)) from None
         raise SessionRefused(_sentence(error)) from None
-
-
-def _is_kept(event: pb.Event) -> bool:
-    """Whether a runner keeps it until it is acknowledged: of others it has the newest alone."""
-    return event.WhichOneof("kind") not in ("progress", "resource")
 
 
 def _sentence(error: grpc.aio.AioRpcError) -> str:

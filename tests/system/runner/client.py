@@ -20,6 +20,8 @@ from entrance.engine.v1 import engine_pb2 as pb
 from entrance.engine.v1 import engine_pb2_grpc
 from entrance.v1 import entrance_pb2
 
+EventCall = grpc.aio.StreamStreamCall[pb.StreamEventsRequest, pb.StreamEventsResponse]
+
 DEADLINE = 120.0  # seconds; much output takes long on a busy machine
 SUCCEED = entrance_pb2.JOB_STATUS_SUCCEED
 FAILED = entrance_pb2.JOB_STATUS_FAILED
@@ -118,20 +120,45 @@ class RunnerClient:
         """Starts a run; `fifo` makes one in its directory, with which a test can hold it up."""
         if fifo:
             os.mkfifo(self.work / fifo)
+        run = self.new_run(code, run_type, run_id=run_id, options=options)
+        await self.begin(run)
+        return run.run_id
+
+    def new_run(
+        self,
+        code: str,
+        run_type: str,
+        *,
+        run_id: str = "",
+        options: Mapping[str, str] | None = None,
+    ) -> pb.NewRun:
+        """A run with a directory for its results."""
         run_id = run_id or secrets.token_hex(4)
         results = self.results(run_id)
         results.mkdir(exist_ok=True)
-        await self.stub.Run(
-            pb.RunRequest(
-                run_id=run_id,
-                code=code,
-                run_type=run_type,
-                result_directory=str(results),
-                options=options or {},
-            ),
-            timeout=DEADLINE,
+        return pb.NewRun(
+            run_id=run_id,
+            code=code,
+            run_type=run_type,
+            result_directory=str(results),
+            options=options or {},
         )
-        return run_id
+
+    async def begin(self, run: pb.NewRun) -> None:
+        """Starts a run by a stream that ends as soon as the runner has taken it."""
+        call = self.stub.StreamEvents(timeout=DEADLINE)
+        try:
+            await call.write(pb.StreamEventsRequest(new_run=run))
+            assert not (await self.read(call)).events
+        finally:
+            call.cancel()
+
+    async def read(self, call: EventCall) -> pb.StreamEventsResponse:
+        """The next message of a stream that goes on."""
+        async with asyncio.timeout(DEADLINE):
+            response = await call.read()
+        assert isinstance(response, pb.StreamEventsResponse)
+        return response
 
     def results(self, run_id: str) -> Path:
         return self.directory / f"results-{run_id}"

@@ -73,6 +73,40 @@ async def test_a_reader_may_finish_sending_before_the_run_ends(runner: RunnerCli
     assert await call.code() == grpc.StatusCode.OK
 
 
+async def test_a_stream_serves_one_run_after_another(runner: RunnerClient) -> None:
+    call = runner.stub.StreamEvents()
+    for text in ("a", "b"):
+        await call.write(pb.StreamEventsRequest(new_run=runner.new_run(f"echo {text}", "sh")))
+        assert not (await runner.read(call)).events  # the run has begun
+        events: list[pb.Event] = []
+        while not (events and events[-1].HasField("end")):
+            events += (await runner.read(call)).events
+            await call.write(pb.StreamEventsRequest(seq=events[-1].seq))
+        assert "".join(event.log.text for event in events) == f"{text}\n"
+    await call.done_writing()
+    assert await call.code() == grpc.StatusCode.OK
+
+
+async def test_a_stream_that_waits_for_a_run_does_not_hold_up_the_end(
+    runner: RunnerClient,
+) -> None:
+    run = await runner.start("true", "sh")
+    call = runner.stub.StreamEvents()
+    await call.write(pb.StreamEventsRequest(run_id=run))
+    last = (await runner.read(call)).events[-1]
+    assert last.HasField("end")
+    await call.write(pb.StreamEventsRequest(seq=last.seq))
+    await runner.close()
+    assert await call.code() == grpc.StatusCode.OK  # it was not cut off
+
+
+async def test_a_refused_run_ends_its_stream_alone(runner: RunnerClient) -> None:
+    run = await runner.start("echo a", "sh")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await runner.start("echo b", "sh")
+    assert (await runner.follow(run)).log == "a\n"
+
+
 async def test_the_same_run_again_changes_nothing(runner: RunnerClient) -> None:
     run = await runner.start("echo x >> runs", "sh")
     await runner.start("echo x >> runs", "sh", run_id=run)
@@ -111,11 +145,11 @@ async def test_a_run_that_can_not_be_done_is_refused(
     runner: RunnerClient, tmp_path: Path, run_type: str, directory: str, text: str
 ) -> None:
     (tmp_path / "results-x").mkdir()
-    request = pb.RunRequest(
+    request = pb.NewRun(
         run_id="x", code="true", run_type=run_type, result_directory=str(tmp_path / directory)
     )
     with pytest.raises(grpc.aio.AioRpcError, match=text) as error:
-        await runner.stub.Run(request)
+        await runner.begin(request)
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -124,9 +158,9 @@ async def test_a_run_waits_for_a_result_directory_that_can_not_be_written_now(
 ) -> None:
     results = tmp_path / "results-x"
     results.mkdir()
-    request = pb.RunRequest(run_id="x", code="true", run_type="sh", result_directory=str(results))
+    request = pb.NewRun(run_id="x", code="true", run_type="sh", result_directory=str(results))
     with read_only(results):
         with pytest.raises(grpc.aio.AioRpcError, match="on a read-only file system") as error:
-            await runner.stub.Run(request)
+            await runner.begin(request)
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
-    await runner.stub.Run(request)
+    await runner.begin(request)

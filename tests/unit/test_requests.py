@@ -149,6 +149,14 @@ def test_parameters_that_are_unreadable_or_too_large_are_refused(entries: dict[s
     assert error.violations[0].field == "params.variable"
 
 
+@pytest.mark.parametrize("part", ["labels", "source"])
+def test_what_stands_in_every_list_is_small(part: str) -> None:
+    given = {**GOOD.labels, "x": "x" * 8_000}
+    PARSER.parse(ALICE, change(**{part: given}))
+    error = refusal(change(**{part: {**given, "y": "y" * 200}}))
+    assert (error.err_code, error.violations[0].field) == (20010, part)
+
+
 def test_the_caller_s_address_is_kept_whatever_the_request_says() -> None:
     spec = PARSER.parse(ALICE, change(source={"requestIP": "1.2.3.4"}, peer="127.0.0.1"))
     assert spec.source["requestIP"] == "127.0.0.1"

@@ -22,6 +22,7 @@ PRIORITY_MOST = 100
 MAX_REQUEST_ID = 128  # characters
 MAX_ENTRIES = 500  # entries of one map
 MAX_ENTRY_BYTES = 64 * 1024  # of all names and values of one map
+MAX_LISTED_BYTES = 8 * 1024  # of one that stands in every list of jobs
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@]{0,63}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
@@ -198,21 +199,20 @@ def _check_rest(command: SubmitCommand) -> None:
             f"{MAX_REQUEST_ID}, without NUL.",
             reason="WRONG_REQUEST_ID",
         )
-    maps = {"labels": command.labels, "source": command.source}
+    for path, entries in (("labels", command.labels), ("source", command.source)):
+        _check_map(path, entries, MAX_LISTED_BYTES)
     for part in dataclasses.fields(command.params):
         path = "params.variable" if part.name == "variable" else f"params.configuration.{part.name}"
-        maps[path] = getattr(command.params, part.name)
-    for path, entries in maps.items():
-        _check_map(path, entries)
+        _check_map(path, getattr(command.params, part.name), MAX_ENTRY_BYTES)
 
 
-def _check_map(path: str, entries: Mapping[str, str]) -> None:
+def _check_map(path: str, entries: Mapping[str, str], most_bytes: int) -> None:
     size = sum(len(name.encode()) + len(value.encode()) for name, value in entries.items())
-    if len(entries) > MAX_ENTRIES or size > MAX_ENTRY_BYTES:
+    if len(entries) > MAX_ENTRIES or size > most_bytes:
         raise _invalid(
             path,
             f"{path} has {len(entries)} entries of {size} bytes; at most {MAX_ENTRIES} of "
-            f"{MAX_ENTRY_BYTES} bytes in all are taken.",
+            f"{most_bytes} bytes in all are taken.",
             reason="PARAMS_TOO_LARGE",
             err_code=PARAMS_WRONG,
         )

@@ -29,7 +29,7 @@ from entrance_server.service.live import LiveJobs
 from entrance_server.store import SqlStore
 from entrance_server.store.port import StoreUnavailable
 from entrance_server.tenure import Tenure
-from entrance_server.wiring.base import Base
+from entrance_server.wiring.base import Base, require_late_libraries
 from entrance_server.wiring.identities import wire_identities
 from entrance_server.wiring.jobs import wire_jobs
 from entrance_server.wiring.membership import join, open_store, take_over
@@ -63,6 +63,7 @@ async def running(
     Raises:
         StartError, ListenError, DataDirError, StoreUnavailable: it can't start.
     """
+    require_late_libraries()
     credentials = protection(
         settings.host,
         certificate=settings.tls_cert,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import argon2
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -192,6 +193,17 @@ async def test_a_hash_says_argon2id_and_never_the_same_twice() -> None:
         assert await passwords.matches(first, PASSWORD)
         assert not await passwords.matches(first, PASSWORD + " ")
         assert not await passwords.matches(None, PASSWORD)
+
+
+async def test_the_hash_of_nobody_costs_as_much_to_check_as_any_other() -> None:
+    hasher = argon2.PasswordHasher()
+    async with Passwords(hasher) as one, Passwords(hasher) as other:
+        for nobodys in (one._nobodys, other._nobodys):
+            assert not hasher.check_needs_rehash(nobodys)
+            assert len(nobodys) == len(hasher.hash(PASSWORD))
+            with pytest.raises(argon2.exceptions.VerifyMismatchError):
+                hasher.verify(nobodys, PASSWORD)
+        assert one._nobodys != other._nobodys
 
 
 async def test_the_usual_hasher_costs_what_is_recommended() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import hatch_build
+from entrance_server.wiring.base import LATE_LIBRARIES
 
 ROOT = Path(hatch_build.__file__).parent
 STUBS = {
@@ -67,20 +68,22 @@ def test_no_service_loads_the_typed_client(package: str) -> None:
     assert not {name for name in imported if name.startswith("entrance.client")}
 
 
-def test_the_server_starts_without_what_reads_tables() -> None:
+def test_the_server_starts_without_what_it_may_never_need() -> None:
     imported = modules_imported_by("import entrance_server.__main__")
     assert "entrance_server.results.files" in imported
-    assert not imported & {"pyarrow", "numpy", "xlsxwriter"}
+    assert not imported & {*LATE_LIBRARIES, "numpy", "ray"}
 
 
-@pytest.mark.parametrize("library", ["pyarrow", "xlsxwriter"])
-def test_a_server_that_could_not_read_tables_does_not_start(library: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", LATE_LIBRARIES)
+def test_what_the_server_would_miss_later_it_misses_at_its_start(
+    library: str, tmp_path: Path
+) -> None:
     without = f"import sys; sys.modules[{library!r}] = None"
     code = f"{without}; from entrance_server.__main__ import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "--data-dir", str(tmp_path), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"results need the module {library}: pip install" in done.stderr
+    assert f"the module {library} is missing: pip install" in done.stderr
 
 
 def test_the_help_page_needs_no_server() -> None:

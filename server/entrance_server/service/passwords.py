@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Self, TypeVar
 
 import argon2
+from argon2.low_level import ARGON2_VERSION
 
 from entrance_server.domain import errors
 from entrance_server.threads import run_in_thread
@@ -30,10 +32,9 @@ class Passwords:
         self._hasher = hasher or argon2.PasswordHasher()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="password")
         self._at_once = 0
-        self._nobodys = ""
+        self._nobodys = _nobodys_hash(self._hasher)
 
     async def __aenter__(self) -> Self:
-        self._nobodys = await self.hash(secrets.token_urlsafe())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,3 +75,13 @@ class Passwords:
             return self._hasher.verify(password_hash, password)
         except argon2.exceptions.VerifyMismatchError:
             return False
+
+
+def _nobodys_hash(hasher: argon2.PasswordHasher) -> str:
+    """What takes as long to check as any other hash, and is none: it is random, salt and all."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+        for length in (hasher.salt_len, hasher.hash_len)
+    )
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${digest}"

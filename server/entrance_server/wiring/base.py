@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from entrance_server.clock import SteadyClock
 from entrance_server.config import ServerSettings
 from entrance_server.store import SqlStore
 from entrance_server.tenure import Tenure
+
+LATE_LIBRARIES = ("alembic", "cryptography", "pyarrow", "xlsxwriter")  # loaded when first needed
 
 
 class StartError(Exception):
@@ -28,3 +31,14 @@ class Base:
     clock: SteadyClock
     tenure: Tenure
     stack: AsyncExitStack
+
+
+def require_late_libraries() -> None:
+    """Misses at the start what is needed only later.
+
+    Raises:
+        StartError: a library is not installed.
+    """
+    for name in LATE_LIBRARIES:
+        if importlib.util.find_spec(name) is None:
+            raise StartError(f"the module {name} is missing: pip install 'entrance[server]'")

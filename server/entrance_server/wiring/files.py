@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,6 @@ from entrance_server.wiring.base import Base, StartError
 if TYPE_CHECKING:  # it needs the extra `s3`
     from entrance_server.archive.bucket import Bucket
 
-TABLE_LIBRARIES = ("pyarrow", "xlsxwriter")  # loaded with the first table, but missed at once
 ARCHIVE_CHECK = 20.0  # seconds that object storage has to answer before the server starts without
 
 log = structlog.get_logger(__name__)
@@ -49,9 +47,8 @@ async def wire_files(base: Base, live: LiveJobs) -> Files:
     """Opens the files of jobs, those in object storage too.
 
     Raises:
-        StartError: a library is missing, or object storage is not there as the settings want it.
+        StartError: object storage is not there as the settings want it.
     """
-    _require_table_libraries()
     settings, stack = base.settings, base.stack
     root = settings.files_dir / "jobs"
     bucket = await _bucket(settings)
@@ -103,12 +100,6 @@ async def keep_files(base: Base, files: Files, live: LiveJobs) -> DiskGuard:
             )
         )
     return disk
-
-
-def _require_table_libraries() -> None:
-    for name in TABLE_LIBRARIES:
-        if importlib.util.find_spec(name) is None:
-            raise StartError(f"results need the module {name}: pip install 'entrance[server]'")
 
 
 def _head(live: LiveJobs, task_id: int) -> Head | None:

@@ -6,10 +6,10 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from entrance_server import data_dir as directories
 from entrance_server.config import ServerSettings
-from entrance_server.engines.authority import Authority
 from entrance_server.engines.companions import Companions
 from entrance_server.engines.connections import Connections
 from entrance_server.engines.isolation import IsolationUnavailable, SessionIsolation
@@ -17,10 +17,12 @@ from entrance_server.engines.isolation import prepare as prepare_isolation
 from entrance_server.engines.launcher import LocalLauncher
 from entrance_server.engines.parameters import of_every_session, of_every_session_on_ray
 from entrance_server.engines.pool import SessionPool
-from entrance_server.engines.ray_launcher import RayLauncher, RayMissing
 from entrance_server.engines.registry import EngineRegistry
 from entrance_server.engines.runners import Launcher
 from entrance_server.wiring.base import Base, StartError
+
+if TYPE_CHECKING:  # only where runners are on Ray
+    from entrance_server.engines.authority import Authority
 
 AUTHORITY_FILE = "runners.pem"
 
@@ -83,6 +85,13 @@ async def _launcher(base: Base) -> Launcher:
             orphan_timeout=settings.orphan_timeout,
             working_directories=settings.working_directories,
         )
+    return await _ray_launcher(base, isolation)
+
+
+async def _ray_launcher(base: Base, isolation: SessionIsolation) -> Launcher:
+    from entrance_server.engines.ray_launcher import RayLauncher, RayMissing
+
+    settings = base.settings
     try:
         return await base.stack.enter_async_context(
             RayLauncher(
@@ -102,6 +111,8 @@ async def _launcher(base: Base) -> Launcher:
 
 def _authority(directory: Path) -> Authority:
     """What certifies runners on other machines; made by the first server. Blocks."""
+    from entrance_server.engines.authority import Authority
+
     path = directory / AUTHORITY_FILE
     try:
         return Authority(directories.private_once(path, Authority.new))

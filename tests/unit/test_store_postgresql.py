@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from entrance_server.domain.instances import Lease
 from entrance_server.domain.job import Job
@@ -93,6 +95,34 @@ async def test_a_server_takes_over_from_one_whose_lease_ran_out(postgres_url: st
             (job.task_id, "heir", "gone")
         ]
         assert await heir.take_over(lease) is None
+
+
+@pytest.mark.parametrize("was_committed", [True, False])
+async def test_a_takeover_is_known_though_its_commit_was_not_answered(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, was_committed: bool
+) -> None:
+    async with SqlStore(postgres_url) as gone, SqlStore(postgres_url) as heir:
+        await join(gone, "gone", OVER)
+        job, _ = await gone.create_job(spec(), instance="gone")
+        lease = await join(heir, "heir")
+
+        def unanswered(_: PGDialect_psycopg, connection: Any) -> None:
+            if was_committed:
+                connection.commit()
+            connection.dbapi_connection.close()
+            raise psycopg.OperationalError("the connection was lost")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(PGDialect_psycopg, "do_commit", unanswered)
+            if was_committed:
+                found = await heir.take_over(lease)
+            else:
+                with pytest.raises(StoreUnavailable):
+                    await heir.take_over(lease)
+                patched.undo()
+                found = await heir.take_over(lease)
+    assert found is not None
+    assert [one.task_id for one in found.jobs] == [job.task_id]
 
 
 async def test_a_server_that_was_taken_over_from_writes_nothing_more(postgres_url: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import URL, BigInteger, Connection, Text, bindparam, cast, exc, func, select
+from sqlalchemy import URL, BigInteger, Connection, Engine, Text, bindparam, cast, exc, func, select
 
 from entrance_server.domain.instances import Lease
 from entrance_server.store import statements
@@ -15,7 +17,11 @@ from entrance_server.store.port import LeaseLost
 if TYPE_CHECKING:
     import psycopg
 
+T = TypeVar("T")
+
 CHANNEL: Final = "entrance"
+OUTCOME_INTERVAL: Final = 0.2  # seconds between questions for the outcome of a transaction
+OUTCOME_WITHIN: Final = 10.0  # seconds
 
 # A connection to a machine that is gone is given up after about ten seconds.
 _KEEPALIVE: Final[Mapping[str, int]] = {
@@ -102,15 +108,47 @@ class LeaseFence:
                 raise LeaseLost(self.lease)
         for key in sorted({_number(name) for name in locks}):  # in one order, so none is circular
             connection.execute(_LOCK, {"p_key": key})
-        return str(connection.execute(_TRANSACTION_ID).scalar_one())
+        return _name_of(connection)
 
     def outcome(self, connection: Connection, transaction: str) -> bool | None:
         """Whether a transaction was committed; None while that is open."""
-        try:
-            status = connection.execute(_OUTCOME, {"p_id": transaction}).scalar_one()
-        except exc.DataError:  # of the future: the database was put back to an older state
-            return False
-        return None if status == "in progress" else status == "committed"
+        return _outcome(connection, transaction)
+
+
+def commit(engine: Engine, operation: Callable[[Connection], T]) -> T:
+    """Runs an operation in a transaction; what was committed counts, though no answer came."""
+    transaction, results = "", list[T]()
+    try:
+        with engine.begin() as connection:
+            transaction = _name_of(connection)
+            results.append(operation(connection))
+    except exc.DBAPIError:
+        if not (results and _was_committed(engine, transaction)):
+            raise
+    return results[0]
+
+
+def _was_committed(engine: Engine, transaction: str) -> bool:
+    """Asks for a while: as long as the database is away, there is nothing else to do."""
+    deadline = time.monotonic() + OUTCOME_WITHIN
+    while time.monotonic() < deadline:
+        with contextlib.suppress(exc.SQLAlchemyError), engine.connect() as connection:
+            if (answer := _outcome(connection, transaction)) is not None:
+                return answer
+        time.sleep(OUTCOME_INTERVAL)
+    return False
+
+
+def _name_of(connection: Connection) -> str:
+    return str(connection.execute(_TRANSACTION_ID).scalar_one())
+
+
+def _outcome(connection: Connection, transaction: str) -> bool | None:
+    try:
+        status = connection.execute(_OUTCOME, {"p_id": transaction}).scalar_one()
+    except exc.DataError:  # of the future: the database was put back to an older state
+        return False
+    return None if status == "in progress" else status == "committed"
 
 
 def notify(connection: Connection, text: str) -> None:

@@ -41,7 +41,7 @@ from entrance_server.store.listener import Listener
 from entrance_server.store.loads import GroupLoads
 from entrance_server.store.members import SqlMembers
 from entrance_server.store.port import GroupFull, JobFilter, StoreUnavailable, TransitionRefused
-from entrance_server.store.postgresql import LeaseFence, lock_for_migration, notify
+from entrance_server.store.postgresql import LeaseFence, commit, lock_for_migration, notify
 from entrance_server.store.revision import reach_newest
 from entrance_server.store.revocations import revoked
 from entrance_server.store.writer import Writer
@@ -555,8 +555,8 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
             return await self._write(operation)
 
         def run() -> T:
-            with _failures_told(), engine.begin() as connection:
-                return operation(connection)
+            with _failures_told():
+                return commit(engine, operation)
 
         return await asyncio.get_running_loop().run_in_executor(connected.keeper, run)
 

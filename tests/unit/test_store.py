@@ -79,22 +79,32 @@ def table(index: int, **changes: Any) -> ResultSet:
     return dataclasses.replace(made, **changes)
 
 
+ASKED = spec(
+    execute_user="bob",
+    code="SELECT 'ü\u2028\n'",
+    prepared_code="SELECT 'ü\u2028\n' LIMIT 5000",
+    notes=(Note("WARN", "ü"), Note("INFO", "two")),
+    params=JobParams({"a": "1"}, {"b": "2"}, {"c": "3"}, {"d": '"'}),
+    labels={"engineType": "duckdb"},
+    source={"scriptPath": "a.sql"},
+    priority=-7,
+    request_id="r",
+)
+
+
 async def test_a_job_is_read_as_it_was_created(store: Store) -> None:
-    asked = spec(
-        execute_user="bob",
-        code="SELECT 'ü\u2028\n'",
-        prepared_code="SELECT 'ü\u2028\n' LIMIT 5000",
-        notes=(Note("WARN", "ü"), Note("INFO", "two")),
-        params=JobParams({"a": "1"}, {"b": "2"}, {"c": "3"}, {"d": '"'}),
-        labels={"engineType": "duckdb"},
-        source={"scriptPath": "a.sql"},
-        priority=-7,
-        request_id="r",
-    )
-    job, is_new = await store.create_job(asked, instance=INSTANCE)
+    job, is_new = await store.create_job(ASKED, instance=INSTANCE)
     assert is_new
-    assert job == Job(1, asked, INSTANCE, JobStatus.INITED, START, START, owner=INSTANCE)
+    assert job == Job(1, ASKED, INSTANCE, JobStatus.INITED, START, START, owner=INSTANCE)
     assert await store.get_job(job.task_id) == job
+
+
+async def test_so_is_each_of_many_that_were_created_at_once(store: Store) -> None:
+    asked = [dataclasses.replace(ASKED, code=str(n), request_id=str(n)) for n in range(100)]
+    made = await asyncio.gather(*(store.create_job(one, instance=INSTANCE) for one in asked))
+    jobs = [job for job, _ in made]
+    assert [job.spec for job in jobs] == asked
+    assert [await store.get_job(job.task_id) for job in jobs] == jobs
 
 
 async def test_a_number_that_names_no_job_gives_none(store: Store) -> None:
@@ -403,6 +413,16 @@ async def test_a_failed_change_leaves_those_beside_it_alone(store: Store) -> Non
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [Job, errors.NotFound, Job]
+
+
+async def test_a_request_that_is_there_leaves_those_beside_it_alone(store: Store) -> None:
+    there, _ = await store.create_job(spec(request_id="r"), instance=INSTANCE)
+    asked = [spec(), spec(request_id="r"), spec(request_id="s"), spec(request_id="s"), spec()]
+    made = await asyncio.gather(*(store.create_job(one, instance=INSTANCE) for one in asked))
+    assert [is_new for _, is_new in made] == [True, False, True, False, True]
+    assert made[1][0] == there
+    assert made[2][0] == made[3][0]
+    assert len({job.task_id for job, _ in made}) == 4
 
 
 async def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:

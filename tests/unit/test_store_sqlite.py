@@ -99,6 +99,16 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing(url: str, path: Path
         assert [(job.task_id) for job in await store.unfinished_jobs("here:9104")] == [1, 2]
 
 
+async def test_numbers_of_jobs_that_were_removed_are_not_given_again(url: str, path: Path) -> None:
+    async with SqlStore(url) as store:
+        await create(store)
+        await create(store)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM jobs")
+        assert await create(store) == 3
+        assert sorted(await asyncio.gather(*(create(store) for _ in range(3)))) == [4, 5, 6]
+
+
 async def test_a_file_that_is_no_database_is_unavailable(url: str, path: Path) -> None:
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):

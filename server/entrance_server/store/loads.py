@@ -27,8 +27,8 @@ class GroupLoads:
         """How many jobs of a group have a place to run."""
         return _count(connection, statements.COUNT_PLACED, group).total()
 
-    def check_room(self, connection: Connection, group: GroupKey, limits: GroupLimits) -> None:
-        """Sees whether one more job may wait, beside those for which there is a place.
+    def take_room(self, connection: Connection, group: GroupKey, limits: GroupLimits) -> None:
+        """Counts one more job that is about to wait, beside those for which there is a place.
 
         Raises:
             GroupFull: as many wait as may.
@@ -43,10 +43,7 @@ class GroupLoads:
         waiting = load[JobStatus.INITED]
         if waiting >= limits.waiting + max(limits.running - (load.total() - waiting), 0):
             raise GroupFull
-
-    def added(self, group: GroupKey) -> None:
-        """Notes that the job for which `check_room` saw room waits now."""
-        self._counted[group][JobStatus.INITED] += 1
+        load[JobStatus.INITED] += 1
 
     def forget(self) -> None:
         """Counts anew next time, since jobs went from one state to another."""

@@ -22,6 +22,8 @@ from sqlalchemy import (
     TextClause,
     TypeDecorator,
     UniqueConstraint,
+    column,
+    table,
     text,
     true,
 )
@@ -214,6 +216,9 @@ jobs = Table(
     ),
     sqlite_autoincrement=True,  # a number is never given out again
 )
+
+# SQLite's own: the last number that it gave to a row of each table.
+sqlite_sequence = table("sqlite_sequence", column("name", Text), column("seq", BigInteger))
 
 archives = Table(
     "archives",

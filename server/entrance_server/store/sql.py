@@ -28,6 +28,7 @@ from entrance_server.domain.job import (
 from entrance_server.domain.status import PLACED, WAITING, JobStatus, may_follow
 from entrance_server.domain.users import LoginSession, Revocation, Token, User
 from entrance_server.store import groups, rows, statements
+from entrance_server.store.additions import Additions
 from entrance_server.store.archives import SqlArchives
 from entrance_server.store.connect import (
     Engines,
@@ -68,6 +69,15 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class _NewJob:
+    """A job to add, and the limits of its group where servers count it together."""
+
+    spec: JobSpec
+    instance: str
+    limits: GroupLimits | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Connected:
     engines: Engines
     writer: Writer
@@ -97,6 +107,7 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
         self._connected: _Connected | None = None
         self._fence = LeaseFence()
         self._loads = GroupLoads()
+        self._additions = Additions()
         self._hearing: list[Callable[[str], None]] = []
 
     @property
@@ -144,21 +155,10 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
     ) -> tuple[Job, bool]:
         """Makes a job durable, or finds the one that the same request made before."""
         locks = self._group_locks(spec.group) if limits else ()
-
-        def add(connection: Connection) -> Job:
-            if limits and locks:
-                self._loads.check_room(connection, spec.group, limits)
-            now = self._clock()
-            job = Job(0, spec, instance, JobStatus.INITED, now, now, owner=instance)
-            lease = self._fence.lease
-            values = rows.new_job_values(job) | {"fence": lease.fence if lease else 0}
-            task_id = connection.execute(statements.ADD_JOB, values).scalar_one()
-            if limits and locks:
-                self._loads.added(spec.group)
-            return dataclasses.replace(job, task_id=task_id)
-
+        new = _NewJob(spec, instance, limits if locks else None)
+        writer = self._connection().writer
         try:
-            return await self._write(add, locks=locks), True
+            return await writer.run_for(self._add_jobs, new, locks=locks), True
         except exc.IntegrityError:
             made_before = await self.find_request(spec)
             if made_before is None:
@@ -476,6 +476,28 @@ class SqlStore(SqlLedger, SqlArchives, SqlMembers):
     def _group_locks(self, group: GroupKey) -> Collection[str]:
         """What to hold while the jobs of a group are counted; nothing where no one else does."""
         return (groups.lock_of(group),) if self.is_shared else ()
+
+    def _add_jobs(self, connection: Connection, new: Sequence[_NewJob]) -> Sequence[Job]:
+        """Adds jobs by one statement."""
+        for one in new:
+            if one.limits:
+                self._loads.take_room(connection, one.spec.group, one.limits)
+        now, lease = self._clock(), self._fence.lease
+        jobs = [
+            Job(0, one.spec, one.instance, JobStatus.INITED, now, now, owner=one.instance)
+            for one in new
+        ]
+        fence = {"fence": lease.fence if lease else 0}
+        try:
+            task_ids = self._additions.add(
+                connection, [rows.new_job_values(job) | fence for job in jobs]
+            )
+        except exc.SQLAlchemyError:
+            self._loads.forget()  # they take no room
+            raise
+        return [
+            dataclasses.replace(job, task_id=id) for job, id in zip(jobs, task_ids, strict=True)
+        ]
 
     def _step(
         self,

@@ -48,6 +48,7 @@ from entrance_server.store.schema import (
     offline_instances,
     results,
     sessions,
+    sqlite_sequence,
     tokens,
     users,
 )
@@ -75,8 +76,13 @@ def _not_before(column: str, earlier: ColumnElement[Any]) -> Any:
     return case((given < earlier, earlier), else_=func.coalesce(given, jobs.c[column]))
 
 
-# Adds a job and tells its number.
-ADD_JOB = insert(jobs).returning(jobs.c.task_id)
+# Adds jobs and tells their numbers in the order of the jobs.
+ADD_JOBS = insert(jobs).returning(jobs.c.task_id, sort_by_parameter_order=True)
+
+# The last number that SQLite gave to a job.
+LAST_NUMBER: Select[Any] = select(func.coalesce(func.max(sqlite_sequence.c.seq), 0)).where(
+    sqlite_sequence.c.name == jobs.name
+)
 
 # One job.
 GET_JOB = select(jobs).where(jobs.c.task_id == _task_id)

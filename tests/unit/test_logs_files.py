@@ -20,6 +20,7 @@ from entrance_server.logs.files import (
     read_end,
     read_on,
     read_slice,
+    renew,
 )
 from entrance_server.logs.journal import EMPTY, Record
 from tests.unit.specs import largest_file
@@ -202,3 +203,14 @@ def test_an_append_whose_record_finds_no_room_is_undone(tmp_path: Path) -> None:
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     write(tmp_path, b"a\n")
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_log_that_can_not_be_copied_stays_as_it_is_and_takes_no_more_room(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, b"x" * 99 + b"\n")
+    with largest_file(50), pytest.raises(OSError, match="too large"):
+        renew(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [TEXT, JOURNAL]
+    renew(tmp_path)
+    assert read_end(tmp_path, 1000) == LogSlice(1, 1, b"x" * 99 + b"\n")

@@ -131,9 +131,14 @@ def renew(directory: Path) -> None:
     """Puts copies in place of the files of a log, so that who has it open has it no more."""
     for name in (TEXT, JOURNAL):  # the text first: a journal tells of no text that is not there
         path, copy = directory / name, directory / f".{name}.new"
-        with contextlib.suppress(FileNotFoundError):
+        try:
             shutil.copy2(path, copy)
             copy.replace(path)
+        except FileNotFoundError:
+            continue
+        except OSError:  # half a copy would take the room that is wanting
+            copy.unlink(missing_ok=True)
+            raise
 
 
 def remove(directory: Path) -> None:

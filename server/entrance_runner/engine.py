@@ -108,7 +108,7 @@ class RunRequest:
     run_id: str
     code: str
     run_type: str
-    result_directory: Path
+    result_directory: Path  # the present one, which nobody uses, where the engine has no results
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -161,6 +161,8 @@ class Engine(abc.ABC):
     parameters: ClassVar[Sequence[Parameter]] = ()
     direct: ClassVar[str] = ""
     """The startup setting that stands in for a named connection while there are none."""
+    has_results: ClassVar[bool] = True
+    """Whether a run can have result sets, and so needs a directory for them."""
 
     @classmethod
     @abc.abstractmethod

@@ -188,7 +188,8 @@ class Host:
                 f"the engine {self.engine_type} runs {names}, not {request.run_type!r}"
             )
         self._engine.check_options(Scope.RUNTIME, request.options)
-        _directory("result_directory", str(request.result_directory))
+        if self._engine.has_results:
+            _directory("result_directory", str(request.result_directory))
         self._output.discard()
         self._run = Run(request, self._session, self._output, self._processes, self._confinement)
         self._tasks.create_task(self._run.execute())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -57,13 +56,6 @@ class NoSessions:
         raise AssertionError
 
 
-class NoSettings:
-    """Engines of which none has settings."""
-
-    def effective(self, engine_type: str, scope: str, given: Mapping[str, str]) -> dict[str, str]:
-        return dict(given)
-
-
 def executor_of(
     jobs: Jobs,
     store: SqlStore,
@@ -81,7 +73,7 @@ def executor_of(
         logs=logs,
         results=results,
         pool=cast(SessionPool, NoSessions()),
-        engines=cast(EngineRegistry, NoSettings()),
+        engines=EngineRegistry([], aliases={}),
         job_log=log,
         policies=policies,
         runs=runs,

@@ -33,6 +33,7 @@ class ShellEngine(Engine):
 
     engine_type: ClassVar[str] = "shell"
     run_types: ClassVar[Sequence[str]] = ("shell", "sh")
+    has_results: ClassVar[bool] = False
     description: ClassVar[str] = "Shell scripts by bash, or by sh where there is no bash."
     parameters: ClassVar[Sequence[Parameter]] = (
         *(memory_parameter("shell", scope) for scope in Scope),

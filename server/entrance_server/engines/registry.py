@@ -24,7 +24,8 @@ class EngineInfo:
 
     `defaults` are startup settings of sessions whose jobs say nothing else. `direct` is the setting
     that stands in for a named connection while there are none. `companion` tells, for the startup
-    settings of a session, the module of a program that it shares with others, or None.
+    settings of a session, the module of a program that it shares with others, or None. Without
+    `has_results` no job of it has any.
     """
 
     engine_type: str
@@ -35,6 +36,7 @@ class EngineInfo:
     defaults: Mapping[str, str] = field(default_factory=dict)
     direct: str = ""
     companion: Companion = lambda _: None
+    has_results: bool = True
 
 
 class NotInstalled(ValueError):
@@ -98,6 +100,11 @@ class EngineRegistry:
         """All engines by name."""
         return [self._engines[name] for name in sorted(self._engines)]
 
+    def has_results(self, engine_type: str) -> bool:
+        """Whether jobs of an engine can have results, as those of one that is not known may."""
+        engine = self._engines.get(engine_type)
+        return engine is None or engine.has_results
+
     def effective(
         self, engine_type: str, scope: Scope, given: Mapping[str, str]
     ) -> Mapping[str, str]:
@@ -131,6 +138,7 @@ def _describe(
         defaults=dict(defaults),
         direct=engine.direct,
         companion=engine.companion,
+        has_results=engine.has_results,
     )
     for name, text in defaults.items():
         parameter = parameters.find(info.parameters, "startup", name)

@@ -116,10 +116,12 @@ class EngineSession:
         *,
         code: str,
         run_type: str,
-        result_directory: Path,
+        result_directory: Path | None,
         options: Mapping[str, str],
     ) -> None:
         """Starts a run; the same run again changes nothing.
+
+        Where its engine has no results, there need be no directory for them.
 
         Raises:
             SessionRefused: the runner refused it.
@@ -129,7 +131,7 @@ class EngineSession:
             run_id=run_id,
             code=code,
             run_type=run_type,
-            result_directory=str(result_directory),
+            result_directory=str(result_directory or ""),
             options=options,
         )
         await self._call(self._begin, run)

@@ -87,10 +87,12 @@ class LogWriter:
         os.close(self._journal_file)
 
     def _cut_unrecorded(self) -> None:
-        self._count = self._journal.count_within(os.fstat(self._text).st_size)
+        size = os.fstat(self._text).st_size
+        self._count = self._journal.count_within(size)
         self._journal.cut(self._count)
         self.last = self._journal.before(self._count)
-        os.ftruncate(self._text, self.last.end_offset)
+        if size != self.last.end_offset:  # else it would be a write all the same
+            os.ftruncate(self._text, self.last.end_offset)
 
 
 def last_record(directory: Path) -> Record | None:

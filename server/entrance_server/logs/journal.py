@@ -67,7 +67,8 @@ class Journal:
 
     def cut(self, count: int) -> None:
         """Forgets all but the first records, and a torn one."""
-        os.ftruncate(self._descriptor, count * _RECORD.size)
+        if os.fstat(self._descriptor).st_size != count * _RECORD.size:
+            os.ftruncate(self._descriptor, count * _RECORD.size)
 
     def __getitem__(self, index: int) -> Record:
         data = os.pread(self._descriptor, _RECORD.size, index * _RECORD.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 
 import structlog
 
@@ -226,14 +227,18 @@ class Executor:
 
     async def _send(self, run: ActiveRun, session: EngineSession) -> None:
         spec = run.live.job.spec
-        directory = await durably(lambda: self._results.make_staging(run.run_id))
         await session.run(
             run.run_id,
             code=spec.runnable_code,
             run_type=spec.run_type,
-            result_directory=directory,
+            result_directory=await self._result_directory(run),
             options=self._engines.effective(spec.engine_type, "runtime", spec.params.runtime),
         )
+
+    async def _result_directory(self, run: ActiveRun) -> Path | None:
+        if not self._engines.has_results(run.live.job.spec.engine_type):
+            return None
+        return await durably(lambda: self._results.make_staging(run.run_id))
 
     async def _attach(self, run: ActiveRun, session: EngineSession) -> None:
         """Takes over a run that an earlier server began, or was about to begin."""
@@ -268,7 +273,8 @@ class Executor:
             await self._pool.discard(session)
 
     async def _tidy(self, run: ActiveRun) -> None:
-        await durably(lambda: self._results.remove_staging(run.run_id))
+        if self._engines.has_results(run.live.job.spec.engine_type):
+            await durably(lambda: self._results.remove_staging(run.run_id))
         await durably(lambda: self._logs.close(run.live.job.task_id))
 
     async def _follow(self, run: ActiveRun, session: EngineSession) -> tuple[Job, bool]:

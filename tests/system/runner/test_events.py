@@ -1,13 +1,11 @@
 """How a server follows a run, goes away and comes back."""
 
 import asyncio
-from pathlib import Path
 
 import grpc
 import pytest
 
 from entrance.engine.v1 import engine_pb2 as pb
-from tests.support.mounts import read_only
 from tests.system.runner.client import SUCCEED, RunnerClient
 
 
@@ -134,33 +132,7 @@ async def test_a_run_that_was_acknowledged_has_no_more_events(runner: RunnerClie
     assert [event async for event in runner.events(run)] == []
 
 
-@pytest.mark.parametrize(
-    ("run_type", "directory", "text"),
-    [
-        ("sql", "results-x", "the engine shell runs shell, sh, not 'sql'"),
-        ("sh", "nowhere", "result_directory must be an existing directory"),
-    ],
-)
-async def test_a_run_that_can_not_be_done_is_refused(
-    runner: RunnerClient, tmp_path: Path, run_type: str, directory: str, text: str
-) -> None:
-    (tmp_path / "results-x").mkdir()
-    request = pb.NewRun(
-        run_id="x", code="true", run_type=run_type, result_directory=str(tmp_path / directory)
-    )
-    with pytest.raises(grpc.aio.AioRpcError, match=text) as error:
-        await runner.begin(request)
+async def test_a_run_that_can_not_be_done_is_refused(runner: RunnerClient) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match="shell runs shell, sh, not 'sql'") as error:
+        await runner.start("true", "sql")
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def test_a_run_waits_for_a_result_directory_that_can_not_be_written_now(
-    runner: RunnerClient, tmp_path: Path
-) -> None:
-    results = tmp_path / "results-x"
-    results.mkdir()
-    request = pb.NewRun(run_id="x", code="true", run_type="sh", result_directory=str(results))
-    with read_only(results):
-        with pytest.raises(grpc.aio.AioRpcError, match="on a read-only file system") as error:
-            await runner.begin(request)
-        assert error.value.code() == grpc.StatusCode.UNAVAILABLE
-    await runner.begin(request)

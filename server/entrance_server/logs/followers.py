@@ -10,7 +10,7 @@ from typing import Final
 from entrance_server.logs.files import LogSlice
 from entrance_server.logs.tail import Tail
 
-PACE: Final = 0.0002  # seconds between two wakes for each follower: four times what a message costs
+PACE: Final = 0.0003  # seconds between two wakes for each follower: six times what a message costs
 MAX_UNTOLD: Final = 64 * 1024  # bytes that wait for a wake at most
 
 

@@ -5,6 +5,7 @@ Files are for others to read too, so there is no encoding that Spark 3 or DuckDB
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,10 +24,7 @@ def _is_short_decimal(kind: pa.DataType) -> bool:
 
 _BY_TYPE = (
     (types.is_integer, "DELTA_BINARY_PACKED"),
-    (types.is_date, "DELTA_BINARY_PACKED"),
-    (types.is_timestamp, "DELTA_BINARY_PACKED"),
-    (types.is_time, "DELTA_BINARY_PACKED"),
-    (types.is_duration, "DELTA_BINARY_PACKED"),
+    (types.is_temporal, "DELTA_BINARY_PACKED"),
     (_is_short_decimal, "DELTA_BINARY_PACKED"),
     (types.is_float32, "PLAIN"),
     (types.is_float64, "PLAIN"),
@@ -55,12 +53,12 @@ def for_rows(rows: pa.Table) -> Encodings:
 
     Where most values stand once, a dictionary is larger than they are, and slow to make and read.
     """
-    paths = _paths(rows.schema) if rows.num_rows >= _FEW_ROWS else []
+    paths = Counter(_paths(rows.schema) if rows.num_rows >= _FEW_ROWS else ())
     others = {
         field.name: encoding
         for field, column in zip(rows.schema, rows.columns, strict=True)
         # a name of several columns, or that reads as the path to a part of one, means none of them
-        if paths.count(field.name) == 1
+        if paths[field.name] == 1
         and (encoding := _by_type(field.type)) is not None
         and _stand_once(column)
     }

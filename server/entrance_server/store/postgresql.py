@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import URL, BigInteger, Connection, Engine, Text, bindparam, cast, exc, func, select
 
 from entrance_server.domain.instances import Lease
 from entrance_server.store import statements
+from entrance_server.store.outcomes import was_committed
 from entrance_server.store.port import LeaseLost
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHANNEL: Final = "entrance"
-OUTCOME_INTERVAL: Final = 0.2  # seconds between questions for the outcome of a transaction
-OUTCOME_WITHIN: Final = 10.0  # seconds
+OUTCOME_WITHIN: Final = 10.0  # seconds in which the outcome of a transaction is asked for
 
 # A connection to a machine that is gone is given up after about ten seconds.
 _KEEPALIVE: Final[Mapping[str, int]] = {
@@ -131,12 +131,8 @@ def commit(engine: Engine, operation: Callable[[Connection], T]) -> T:
 def _was_committed(engine: Engine, transaction: str) -> bool:
     """Asks for a while: as long as the database is away, there is nothing else to do."""
     deadline = time.monotonic() + OUTCOME_WITHIN
-    while time.monotonic() < deadline:
-        with contextlib.suppress(exc.SQLAlchemyError), engine.connect() as connection:
-            if (answer := _outcome(connection, transaction)) is not None:
-                return answer
-        time.sleep(OUTCOME_INTERVAL)
-    return False
+    outcome = partial(_outcome, transaction=transaction)
+    return was_committed(engine, outcome, goes_on=lambda: time.monotonic() < deadline)
 
 
 def _name_of(connection: Connection) -> str:

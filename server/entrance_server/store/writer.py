@@ -7,14 +7,15 @@ import contextlib
 import itertools
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, exc
 
 from entrance_server.store.connect import is_unavailable, unavailable
+from entrance_server.store.outcomes import was_committed
 from entrance_server.store.port import LeaseLost, StoreUnavailable
 
 A = TypeVar("A")
@@ -25,7 +26,6 @@ Operation: TypeAlias = Callable[[Connection, Sequence[A]], Sequence[T]]
 
 # Operations of one commit at most. PostgreSQL is slow for everybody with more savepoints than 64.
 MOST_AT_ONCE = 60
-OUTCOME_INTERVAL = 0.2  # seconds
 
 
 class Fence(Protocol):
@@ -226,18 +226,9 @@ class Writer:
                 raise
 
     def _was_committed(self, transaction: str) -> bool:
-        """Asks until it knows, since a commit that was not answered may be one all the same."""
         assert self._fence is not None
-        while not self._closed:
-            try:
-                with self._engine.connect() as connection:
-                    answer = self._fence.outcome(connection, transaction)
-                if answer is not None:
-                    return answer
-            except exc.SQLAlchemyError:
-                self._disconnect()
-            time.sleep(OUTCOME_INTERVAL)
-        return False
+        outcome = partial(self._fence.outcome, transaction=transaction)
+        return was_committed(self._engine, outcome, goes_on=lambda: not self._closed)
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from entrance_server.domain.job import ResultSet, ResultType
 from entrance_server.results import PageTooLarge, ResultFiles, ResultUnavailable, tables
 from entrance_server.results.cells import texts
 from entrance_server.results.tables import TableFile, batches
+from entrance_server.results.window import Window
 
 JOB = 1234
 ROWS = 3_000
@@ -52,9 +54,7 @@ async def read(
     max_bytes: int = 10**6,
     max_cell: int | None = None,
 ) -> list[list[str | None]]:
-    return await files.read_window(
-        JOB, RESULT, rows, columns, max_bytes=max_bytes, max_cell=max_cell
-    )
+    return await files.read_window(JOB, RESULT, Window(rows, columns, max_bytes, max_cell))
 
 
 @settings(max_examples=30)
@@ -69,7 +69,7 @@ def test_a_window_is_what_stands_there(
 ) -> None:
     path = asyncio.run(ResultFiles(root).located(JOB, RESULT))
     found = TableFile(path).window(
-        range(start, start + length), slice(first, first + width), 10**6, None
+        Window(range(start, start + length), slice(first, first + width), 10**6, None)
     )
     expected = [row[first : first + width] for row in CELLS[start : start + length]]
     assert found == ([] if not any(expected) else expected)
@@ -91,18 +91,19 @@ async def test_text_counts_as_the_bytes_that_are_sent(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     pq.write_table(pa.table({"c": ["ä€😀"]}), path)
     table = TableFile(path)
-    assert table.window(range(1), slice(None), 9 + 8, 3) == [["ä€😀"]]
+    assert table.window(Window(range(1), slice(None), 9 + 8, 3)) == [["ä€😀"]]
     with pytest.raises(PageTooLarge):
-        table.window(range(1), slice(None), 9 + 7, 3)
+        table.window(Window(range(1), slice(None), 9 + 7, 3))
 
 
 async def test_a_null_counts_as_what_stands_for_it(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     pq.write_table(pa.table({"c": pa.array([None] * 10, pa.string())}), path)
     table = TableFile(path)
-    assert len(table.window(range(10), slice(None), 10 * (8 + 5), None, null_bytes=5)) == 10
+    enough = Window(range(10), slice(None), 10 * (8 + 5), None, null_bytes=5)
+    assert len(table.window(enough)) == 10
     with pytest.raises(PageTooLarge):
-        table.window(range(10), slice(None), 10 * (8 + 5) - 1, None, null_bytes=5)
+        table.window(replace(enough, max_bytes=10 * (8 + 5) - 1))
 
 
 def test_a_row_may_have_more_cells_than_are_made_into_text_at_once(

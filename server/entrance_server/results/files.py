@@ -23,6 +23,7 @@ from entrance_server.domain.sizes import spoken
 from entrance_server.job_files import Elsewhere
 from entrance_server.results import contents
 from entrance_server.results.errors import ResultRejected, ResultUnavailable, UnreadableTable
+from entrance_server.results.window import Window
 from entrance_server.tenure import Tenure
 
 if TYPE_CHECKING:
@@ -155,26 +156,16 @@ class ResultFiles:
         return await self._run(table.page, offset, limit, max_bytes)
 
     async def read_window(
-        self,
-        task_id: int,
-        result: ResultSet,
-        rows: range,
-        columns: slice,
-        *,
-        max_bytes: int,
-        max_cell: int | None,
-        null_bytes: int = 0,
+        self, task_id: int, result: ResultSet, window: Window
     ) -> list[list[str | None]]:
-        """Some rows of a table, as far as it has them, with some of their columns, as text.
-
-        `null_bytes` is what a NULL counts.
+        """The rows of a window of a table, as far as it has them, as text.
 
         Raises:
-            PageTooLarge: they are more than `max_bytes`, or a cell has more characters than that.
+            PageTooLarge: they have more than they may.
             ResultUnavailable: the file can't be read.
         """
         table = await self.table(task_id, result)
-        return await self._run(table.window, rows, columns, max_bytes, max_cell, null_bytes)
+        return await self._run(table.window, window)
 
     async def modify_times(self, task_id: int, results: Sequence[ResultSet]) -> Sequence[datetime]:
         """When the files of result sets were made.
@@ -208,8 +199,9 @@ class ResultFiles:
     ) -> AsyncGenerator[bytes, None]:
         """A whole result but for the rows, or bytes of another kind, before an offset.
 
-        A table comes as an Arrow IPC stream with its schema, whatever the offset is. A piece is
-        read when the one before is asked for, so that a slow reader costs no more than two.
+        A table comes as an Arrow IPC stream with its schema, whatever the offset is, a
+        batch of rows at a time. One is read when the one before is sent, so that a slow reader
+        costs no more than two.
 
         Raises:
             ResultUnavailable: the file can't be read.

@@ -22,6 +22,7 @@ from pyarrow import types
 from entrance_server.results import csv_files, workbooks
 from entrance_server.results.cells import texts
 from entrance_server.results.errors import PageTooLarge, UnreadableTable
+from entrance_server.results.window import Window
 
 _BUFFER = 256 * 1024  # bytes read of a column at a time
 _BATCH_BYTES = 1024 * 1024
@@ -61,29 +62,21 @@ class TableFile:
                 rows.append(row)
         return rows
 
-    def window(
-        self,
-        rows: range,
-        columns: slice,
-        max_bytes: int,
-        max_cell: int | None,
-        null_bytes: int = 0,
-    ) -> list[list[str | None]]:
-        """Some rows, as far as there are any, with some of their columns.
-
-        `null_bytes` is what a NULL counts.
+    def window(self, window: Window) -> list[list[str | None]]:
+        """The rows of a window, as far as there are any.
 
         Raises:
-            PageTooLarge: they have more bytes as UTF-8 than they may, or a cell more characters.
+            PageTooLarge: they have more than they may.
         """
+        first, count = window.rows.start, len(window.rows)
         found: list[list[str | None]] = []
         size = 0
         with self._opened() as table:
-            for row in itertools.islice(_rows(table, rows.start, len(rows), columns), len(rows)):
+            for row in itertools.islice(_rows(table, first, count, window.columns), count):
                 cells = [cell for cell in row if cell is not None]
                 size += sum(map(_size, cells)) + _CELL_BYTES * len(row)
-                size += null_bytes * (len(row) - len(cells))
-                if size > max_bytes or _has_longer(cells, max_cell):
+                size += window.null_bytes * (len(row) - len(cells))
+                if size > window.max_bytes or _has_longer(cells, window.max_cell):
                     raise PageTooLarge
                 found.append(row)
         return found

@@ -12,7 +12,7 @@ from entrance_server.domain.job import Column, Job, Principal, ResultSet, Result
 from entrance_server.domain.paths import LogPath, ResultSetPath, ResultsPath
 from entrance_server.logs import LogStore, LogUnavailable, format_line, levels
 from entrance_server.logs.levels import LogLevel
-from entrance_server.results import Exports, PageTooLarge, ResultFiles
+from entrance_server.results import Exports, PageTooLarge, ResultFiles, Window
 from entrance_server.results.exports import MAX_COLUMNS
 from entrance_server.service import file_requests as asked
 from entrance_server.service.file_requests import ExportRequest, FileFormat, PageRequest
@@ -155,15 +155,14 @@ class FileService:
     async def _open_table(
         self, job: Job, result: ResultSet, request: PageRequest, rows: range, columns: slice
     ) -> FilePage:
-        cells = await self._files.read_window(
-            job.task_id,
-            result,
+        window = Window(
             rows,
             columns,
             max_bytes=self._limits.page_bytes,
             max_cell=self._limits.cell_characters if request.for_display else None,
             null_bytes=len(request.null_value.encode()),
         )
+        cells = await self._files.read_window(job.task_id, result, window)
         return FilePage(
             result,
             page=_page_of(rows),
